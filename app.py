@@ -1,0 +1,38 @@
+"""The course site: a small, complete Flask site that embeds commweb as any other host would.
+
+``flask --app app run`` starts it; `commweb.site.seed.prepare` makes the tables first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_bootstrap import Bootstrap5
+from flask_wtf import CSRFProtect
+
+from commweb.site import comm, db, views
+from commweb.site.config import configure, instance_folder
+from commweb.site.headers import send_security_headers
+from commweb.site.host import CourseSite
+from commweb.site.login import require_logins
+
+HERE = Path(__file__).resolve().parent
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """The site. ``config`` wins over ``FLASK_...`` of the environment, which wins over the
+    defaults of `commweb.site.config`; ``config["INSTANCE"]`` names another instance folder.
+    """
+    app = Flask(__name__, instance_path=instance_folder(HERE, config))
+    configure(app, config)
+    db.init_app(app)
+    Bootstrap5(app)
+    CSRFProtect(app)
+    require_logins(app)
+    views.register(app)
+    comm.init_app(app, db=db, host=CourseSite())
+    send_security_headers(app)
+    return app

@@ -1,0 +1,184 @@
+"""``flask commweb ...``: check, plan, sync, backfill, worker, sign-in, rekey, upgrade.
+
+Exit codes: 0 done, 1 something failed (and says what), 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+import click
+from flask.cli import AppGroup, with_appcontext
+
+from commweb import migrate
+from commweb.encryption import Secret
+from commweb.errors import CommWebError
+from commweb.hooks import report
+from commweb.i18n import gettext as _
+from commweb.providers.base import Provider
+from commweb.rekey import rekey
+from commweb.state import State, current_state
+from commweb.sync.once import confirm, once, plans
+from commweb.web.rooms import backfill, courses_without_room
+from commweb.provisioning import sign_in as store_sign_in
+
+__all__ = ["group"]
+
+group = AppGroup("commweb", help="The communication subsystem.")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)
+
+
+def _says_what_failed(command: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except CommWebError as error:
+            _fail(str(error))
+
+    return guarded
+
+
+def _provider(state: State, provider_id: str) -> Provider:
+    provider = state.registry.get(provider_id)
+    if provider is None:
+        raise click.BadParameter(f"There is no provider {provider_id!r}.")
+    return provider
+
+
+@group.command("upgrade")
+@with_appcontext
+@_says_what_failed
+def upgrade() -> None:
+    """Make or migrate commweb's tables."""
+    migrate.upgrade(current_state())
+    click.echo("The tables are up to date.")
+
+
+@group.command("worker")
+@click.option("--workers", default=4, show_default=True, help="Threads, at most one a room.")
+@with_appcontext
+@_says_what_failed
+def worker(workers: int) -> None:
+    """Work until stopped: keep every room equal to its course."""
+    from commweb.sync.consumer import consume
+
+    consume(current_state(), workers)
+
+
+@group.command("check")
+@click.option("--provider", "provider_id", default="matrix", show_default=True)
+@as_json
+@with_appcontext
+@_says_what_failed
+def check(provider_id: str, as_json: bool) -> None:
+    """Try the provider's server and say what was found."""
+    state = current_state()
+    provider = _provider(state, provider_id)
+    findings = provider.check(state.context(provider), 10.0)
+    if as_json:
+        rows = [{"level": f.level, "code": f.code, "message": f.message} for f in findings]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.level}: {finding.message}")
+    if any(finding.level == "danger" for finding in findings):
+        sys.exit(1)
+
+
+@group.command("plan")
+@click.argument("course_ids", nargs=-1)
+@as_json
+@with_appcontext
+@_says_what_failed
+def plan(course_ids: tuple[str, ...], as_json: bool) -> None:
+    """Say what would be done to rooms, and do nothing."""
+    found = plans(current_state(), course_ids)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for room in found:
+        label = f"course {room['course_id']}" + (
+            f" group {room['group_id']}" * bool(room["group_id"])
+        )
+        click.echo(f"{label}: " + ("; ".join(room["actions"]) or _("nothing to do")))
+        if room["held"]:
+            click.echo("  " + room["held"])
+
+
+@group.command("sync")
+@click.argument("course_ids", nargs=-1)
+@click.option("--confirm", "confirmed", is_flag=True, help="Also do what waits for a confirmation.")
+@as_json
+@with_appcontext
+@_says_what_failed
+def sync(course_ids: tuple[str, ...], confirmed: bool, as_json: bool) -> None:
+    """Look at rooms now (all, or those of the courses named) and make them equal."""
+    state = current_state()
+    ids = course_ids or tuple(course.id for course in state.host.courses())
+    for course_id in ids:
+        report(state, "course", course_id=course_id)
+    state.db.session.commit()
+    if confirmed:
+        confirm(state, ids)
+    result = once(state, ids)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        click.echo(_("%(count)d rooms looked at.", count=len(result["rooms"])))
+        for room in result["unfinished"]:
+            click.echo(f"course {room['course_id']}: {room['status']}: {room['reason']}", err=True)
+    if result["unfinished"]:
+        sys.exit(1)
+
+
+@group.command("backfill")
+@click.option("--dry-run", is_flag=True, help="Only say how many.")
+@as_json
+@with_appcontext
+@_says_what_failed
+def backfill_command(dry_run: bool, as_json: bool) -> None:
+    """Ask for a room for every course that has none."""
+    state = current_state()
+    count = courses_without_room(state) if dry_run else backfill(state, actor="")
+    if as_json:
+        click.echo(json.dumps({"courses": count, "dry_run": dry_run}))
+    else:
+        click.echo(_("%(count)d courses.", count=count))
+
+
+@group.command("sign-in")
+@click.option("--provider", "provider_id", default="matrix", show_default=True)
+@click.option("--username", prompt="User name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@with_appcontext
+@_says_what_failed
+def sign_in(provider_id: str, username: str, password_stdin: bool) -> None:
+    """Get tokens for a user name and a password, which is not stored."""
+    state = current_state()
+    provider = _provider(state, provider_id)
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    else:
+        password = click.prompt("Password", hide_input=True)
+    signed_in = store_sign_in(state, provider, username, Secret(password), actor="")
+    click.echo(_("Signed in as %(user)s.", user=signed_in.user_id))
+
+
+@group.command("rekey")
+@with_appcontext
+@_says_what_failed
+def rekey_command() -> None:
+    """Seal every stored secret again with the first of COMMWEB_SECRET_KEYS."""
+    count = rekey(current_state())
+    click.echo(_("%(count)d secrets sealed again.", count=count))

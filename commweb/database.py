@@ -1,0 +1,131 @@
+"""The engine of commweb's own writes: short transactions on the host's database.
+
+The host's session only ever gets inserts and single statements. Everything that must read and
+then write (claims, token leases, outcomes) goes through `Database`, whose transactions on SQLite
+start with BEGIN IMMEDIATE, so that two writers queue instead of failing or losing updates.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+
+from commweb.errors import MisuseError
+
+__all__ = ["Database", "is_in_memory"]
+
+
+def is_in_memory(url: URL) -> bool:
+    """Whether the database lives in one process only, so that no worker can share it."""
+    return url.get_backend_name() == "sqlite" and (
+        url.database in (None, "", ":memory:") or "mode=memory" in str(url)
+    )
+
+
+class Database:
+    """Write and read transactions of one app, on an engine of its own made on first use.
+
+    ``workers`` sizes the pool. An in-memory SQLite database cannot be shared between engines:
+    there the host's own engine is used, which is enough for pages and never for a worker.
+    """
+
+    def __init__(self, app: Flask, db: Any, *, workers: int = 4) -> None:
+        self._app = app
+        self._db = db
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    @property
+    def in_memory(self) -> bool:
+        with self._app.app_context():
+            return is_in_memory(self._db.engine.url)
+
+    def require_shared(self) -> None:
+        """Raise `MisuseError` where no second process could see the data."""
+        if self.in_memory:
+            raise MisuseError(
+                "The database is SQLite in memory, which no worker can share. "
+                "Use a file (sqlite:///site.db) or a database server."
+            )
+
+    @property
+    def engine(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make()
+            return self._engine
+
+    def _make(self) -> Engine:
+        with self._app.app_context():
+            host_engine: Engine = self._db.engine
+        url = make_url(host_engine.url)
+        if is_in_memory(url):
+            return host_engine
+        options: dict[str, Any] = {"pool_size": self._workers + 4, "max_overflow": 8}
+        if url.get_backend_name() == "sqlite":
+            options["connect_args"] = {"timeout": 15, "isolation_level": None}
+        engine = create_engine(url, **options)
+        if url.get_backend_name() == "sqlite":
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_deferred)
+        return engine
+
+    @contextmanager
+    def write(self, *, durable: bool = False) -> Iterator[Connection]:
+        """A short write transaction. ``durable`` waits for the disk (SQLite: synchronous full)."""
+        engine = self.engine
+        sqlite = engine.dialect.name == "sqlite" and not self._shared_with_host(engine)
+        with engine.connect() as connection:
+            if sqlite:
+                connection = connection.execution_options(commweb_begin="IMMEDIATE")
+                if durable:
+                    _pragma(connection, "synchronous=full")
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                if sqlite and durable:
+                    _pragma(connection, "synchronous=normal")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A short read transaction: one consistent snapshot, closed at the end."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def _shared_with_host(self, engine: Engine) -> bool:
+        return is_in_memory(engine.url)
+
+    def dispose(self) -> None:
+        """Close the pool (at the end of a process or a test)."""
+        with self._lock:
+            if self._engine is not None and not is_in_memory(self._engine.url):
+                self._engine.dispose()
+            self._engine = None
+
+
+def _pragma(connection: Connection, words: str) -> None:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(f"PRAGMA {words}")
+    finally:
+        cursor.close()
+
+
+def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
+    cursor = dbapi_connection.cursor()
+    for words in ("journal_mode=WAL", "synchronous=normal", "foreign_keys=on"):
+        cursor.execute(f"PRAGMA {words}")
+    cursor.close()
+
+
+def _begin_deferred(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("commweb_begin", "")
+    connection.exec_driver_sql(f"BEGIN {mode}".strip())

@@ -1,0 +1,224 @@
+"""`CommWeb`: what a host registers, reports to and asks.
+
+The object holds no state; each app's lives in ``app.extensions["commweb"]``, so one object can
+serve several apps and an object made anywhere serves the current app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Flask
+
+from commweb import config as configuration
+from commweb import migrate
+from commweb.cli import group as cli_group
+from commweb.database import Database
+from commweb.encryption import Sealer, Secret
+from commweb.errors import MisuseError
+from commweb.host import DEFAULT, Default, Host, Person
+from commweb.hooks import listen, report
+from commweb.i18n import gettext, ngettext
+from commweb.net import NetworkPolicy
+from commweb.providers import Registry, installed
+from commweb.providers.base import Provider
+from commweb.provisioning import configure, known_provider
+from commweb.settings import Settings
+from commweb.state import (
+    SITE,
+    SITE_SETTINGS,
+    State,
+    current_state,
+)
+from commweb.queue import make_queue
+from commweb.web import api, build_blueprint
+from commweb.web.course import CourseStatus, course_status
+from commweb.web.menu import MenuItem, administration
+
+__all__ = ["CommWeb", "CourseStatus", "MenuItem"]
+
+
+class CommWeb:
+    """The extension. Register once per app: ``CommWeb(app, db=db, host=MyHost())`` or
+    ``comm.init_app(app, db=db, host=MyHost())`` in a factory.
+
+    Configuration keys: see `commweb.config.KEYS`.
+    """
+
+    def __init__(
+        self, app: Flask | None = None, *, db: Any = None, host: Host | None = None
+    ) -> None:
+        self.api_blueprint: Blueprint = api.build()
+        """The JSON API's blueprint, for ``csrf.exempt(comm.api_blueprint)``. It knows no app."""
+        if app is not None:
+            self.init_app(app, db=db, host=host)
+
+    def init_app(
+        self,
+        app: Flask,
+        *,
+        db: Any = None,
+        host: Host | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        """Register with ``app``. ``db`` is the host's Flask-SQLAlchemy object, already
+        initialised. Starts no thread and reads no table.
+
+        Raises `MisuseError` with a sentence that says what to do.
+        """
+        _check_wiring(app, db, host)
+        assert host is not None
+        config = configuration.read(app.config)
+        database = Database(app, db)
+        queue = make_queue(config.queue_url, app.instance_path, config.secret_keys[0])
+        state = State(
+            app=app,
+            db=db,
+            host=host,
+            config=config,
+            database=database,
+            sealer=Sealer(config.secret_keys),
+            settings=Settings(database),
+            registry=registry or installed(),
+            network=NetworkPolicy(
+                config.allowed_private_hosts, config.ca_bundle, config.http_proxy
+            ),
+            queue=queue,
+        )
+        app.extensions["commweb"] = state
+        listen(db)
+        app.register_blueprint(build_blueprint(state, self.api_blueprint), url_prefix=config.url_prefix or None)
+        app.cli.add_command(cli_group)
+        app.jinja_env.globals["commweb_course_status"] = _status_for_template
+        app.jinja_env.globals["commweb_gettext"] = gettext
+        app.jinja_env.globals["commweb_ngettext"] = ngettext
+
+    # What the host reports. Each adds one row to the host's session; none flushes or commits.
+
+    def course_created(self, course_id: str, provider: str | Default | None = DEFAULT) -> None:
+        """A course was made. ``provider``: what its author chose (an id, or None for no room);
+        DEFAULT: what the admin chose for new courses."""
+        state = current_state()
+        chosen = self.default_provider() if isinstance(provider, Default) else provider or ""
+        if chosen and chosen not in state.registry:
+            raise MisuseError(f"There is no provider {chosen!r}.")
+        if isinstance(provider, Default) and not chosen:
+            return
+        report(state, "created", course_id=course_id, provider=chosen)
+
+    def course_changed(self, course_id: str) -> None:
+        """Anything about the course changed: its name, picture, people, groups."""
+        report(current_state(), "course", course_id=course_id)
+
+    def course_deleted(self, course_id: str) -> None:
+        """The course is gone."""
+        report(current_state(), "course", course_id=course_id)
+
+    def person_changed(self, person_id: str) -> None:
+        """A person was renamed, suspended, reinstated or deleted."""
+        report(current_state(), "person", person_id=person_id)
+
+    # What the host asks.
+
+    def course_status(self, course_id: str, person: Person | None) -> CourseStatus:
+        """What to tell ``person`` about the course's rooms."""
+        return course_status(current_state(), course_id, person)
+
+    def navigation(self, person: Person | None) -> tuple[MenuItem, ...]:
+        """The menu for ``person`` as data: items with ``text``, ``url`` and ``children``."""
+        return administration(current_state(), person)
+
+    def provider_choices(self) -> list[tuple[str, str]]:
+        """(id, name) of what a course may choose now; the first is no room."""
+        state = current_state()
+        choices = [("", gettext("None"))]
+        if state.subsystem_on():
+            choices += [(p.id, str(p.name)) for p in state.registry if _active(state, p)]
+        return choices
+
+    def default_provider(self) -> str:
+        """The id of the provider a new course gets by default; empty: none."""
+        state = current_state()
+        if not state.subsystem_on():
+            return ""
+        for provider in state.registry:
+            wanted = provider.wanted_for_new_courses(state.values(provider).values)
+            if wanted and _active(state, provider):
+                return provider.id
+        return ""
+
+    # What provisioning scripts do.
+
+    def upgrade(self) -> None:
+        """Make or migrate commweb's tables (``flask commweb upgrade``)."""
+        migrate.upgrade(current_state())
+
+    def set_enabled(self, on: bool, *, actor: str = "") -> None:
+        """Turn the communication subsystem on or off."""
+        current_state().settings.save(
+            SITE, SITE_SETTINGS, {"communication_enabled": on}, expected_version=None, actor=actor
+        )
+
+    def configure(
+        self,
+        provider: str,
+        values: Mapping[str, str | bool],
+        *,
+        access_token: str | None = None,
+        refresh_token: str | None = None,
+        expires_in_seconds: float | None = None,
+        user_id: str | None = None,
+        device_id: str | None = None,
+        actor: str = "",
+    ) -> None:
+        """Save a provider's settings and, where given, the tokens of its session.
+
+        Raises `commweb.errors.UnknownSetting` for a key the provider does not have.
+        """
+        configure(
+            current_state(),
+            provider,
+            values,
+            access=Secret(access_token) if access_token else None,
+            refresh=Secret(refresh_token) if refresh_token else None,
+            expires_in_seconds=expires_in_seconds,
+            user_id=user_id,
+            device_id=device_id,
+            actor=actor,
+        )
+
+    def connection_state(self, provider: str) -> str | None:
+        """``ok`` or ``sign_in_needed``; None when no session is stored."""
+        state = current_state()
+        session = state.tokens(known_provider(state, provider)).read()
+        return session.state if session else None
+
+
+def _check_wiring(app: Flask, db: Any, host: Host | None) -> None:
+    if "commweb" in app.extensions:
+        raise MisuseError(
+            "commweb is registered with this app already. Call init_app once per app, or pass "
+            "the app to CommWeb(...) but not both."
+        )
+    if db is None:
+        raise MisuseError(
+            "commweb needs the site's Flask-SQLAlchemy object: "
+            "comm.init_app(app, db=db, host=MyHost())."
+        )
+    if "sqlalchemy" not in app.extensions:
+        raise MisuseError("Call db.init_app(app) before comm.init_app(app, db=db, host=...).")
+    if not isinstance(host, Host):
+        raise MisuseError(
+            "commweb needs a host: an instance of a class derived from commweb.Host, passed as "
+            "comm.init_app(app, db=db, host=MyHost())."
+        )
+
+
+def _active(state: State, provider: Provider) -> bool:
+    return state.provider_state(provider).active
+
+
+def _status_for_template(course_id: object) -> CourseStatus:
+    state = current_state()
+    return course_status(state, str(course_id), state.host.current_person())

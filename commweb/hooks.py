@@ -1,0 +1,60 @@
+"""Reporting in the host's session, and after its outermost commit: wake the worker if something was reported.
+
+The listeners are functions without state, registered once per ``db``; they find the app through
+``current_app``. Savepoints commit too, so only the outermost commit counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from commweb.errors import MisuseError
+from commweb.models import Change
+from commweb.state import State
+
+__all__ = ["listen", "report"]
+
+FLAG = "commweb_reported"
+
+
+def listen(db: Any) -> None:
+    """Listen to the sessions of ``db``; calling it again changes nothing."""
+    if not event.contains(db.session, "after_commit", _after_commit):
+        event.listen(db.session, "after_commit", _after_commit)
+
+
+def report(
+    state: State,
+    kind: str,
+    *,
+    course_id: str = "",
+    person_id: str = "",
+    provider: str | None = None,
+) -> None:
+    """Add one `Change` to the host's session; no flush, no commit.
+
+    ``kind``: created, course or person. Raises `MisuseError` for an id that is not a string.
+    """
+    given = course_id or person_id
+    if not isinstance(given, str) or not given:
+        raise MisuseError(
+            f"commweb's ids are strings that are not empty, not {type(given).__name__}. "
+            "Report the course or person as str(id), after the flush that gives it one."
+        )
+    state.db.session.info[FLAG] = True
+    state.db.session.add(
+        Change(course_id=course_id, person_id=person_id, kind=kind, provider=provider)
+    )
+
+
+def _after_commit(session: Session) -> None:
+    if session.in_nested_transaction() or not session.info.pop(FLAG, False):
+        return
+    if current_app:
+        state = current_app.extensions.get("commweb")
+        if isinstance(state, State):
+            state.queue.wake()

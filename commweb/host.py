@@ -1,0 +1,140 @@
+"""What commweb asks of the host: the `Host` contract and the frozen data that crosses it."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+__all__ = [
+    "DEFAULT",
+    "Course",
+    "CourseImage",
+    "Default",
+    "Group",
+    "Host",
+    "Member",
+    "Permission",
+    "Person",
+    "Role",
+]
+
+
+class Default(enum.Enum):
+    """The type of `DEFAULT`: 'whatever the admin chose for new courses'."""
+
+    DEFAULT = "default"
+
+
+DEFAULT = Default.DEFAULT
+
+
+class Role(enum.Enum):
+    """What a member may do in a course."""
+
+    PARTICIPANT = "participant"
+    MODERATOR = "moderator"
+    ADMIN = "admin"
+
+
+class Permission(enum.Enum):
+    """What a person may do with commweb's pages."""
+
+    CONFIGURE_SITE = "configure_site"
+    CONFIGURE_COURSE = "configure_course"
+    VIEW_COURSE = "view_course"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody the host knows. ``external_id`` is the id the SSO provider knows."""
+
+    id: str
+    username: str
+    display_name: str
+    active: bool = True
+    matrix_user_id: str | None = None
+    external_id: str | None = None
+
+
+@dataclass(frozen=True)
+class CourseImage:
+    """A course's picture: ``read()`` gives the bytes, ``digest`` changes when they do."""
+
+    digest: str
+    media_type: str
+    read: Callable[[], bytes] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Course:
+    """A course as it is now. ``opens_at`` and ``closes_at`` are aware UTC datetimes."""
+
+    id: str
+    full_name: str
+    short_name: str
+    url: str
+    summary: str = ""
+    visible: bool = True
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    image: CourseImage | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of a course."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """A person's enrolment in a course. ``active`` is the enrolment's, apart from the person's."""
+
+    person: Person
+    role: Role
+    group_ids: frozenset[str] = frozenset()
+    active: bool = True
+
+
+class Host(ABC):
+    """The host's side. All but `current_person` and `login_url` run in a worker, in an app
+    context without a request. ``None`` means gone; a read that fails must raise and never
+    answer empty, because commweb would take people out of rooms.
+    """
+
+    @abstractmethod
+    def current_person(self) -> Person | None:
+        """Who is signed in, or None."""
+
+    @abstractmethod
+    def login_url(self, next: str) -> str | None:
+        """Where to send somebody who has to sign in first; None: answer 401 instead."""
+
+    @abstractmethod
+    def can(self, person: Person, permission: Permission, course_id: str | None = None) -> bool:
+        """Whether the person may. Course permissions come with the course's id."""
+
+    @abstractmethod
+    def course(self, id: str) -> Course | None:
+        """The course as it is now, or None when there is none (any more)."""
+
+    @abstractmethod
+    def courses(self) -> Iterable[Course]:
+        """Every course."""
+
+    @abstractmethod
+    def groups(self, course_id: str) -> Iterable[Group]:
+        """The groups of the course; empty when it does not use groups."""
+
+    @abstractmethod
+    def members(self, course_id: str) -> Iterable[Member]:
+        """Everybody enrolled in the course."""
+
+    @abstractmethod
+    def person(self, id: str) -> Person | None:
+        """The person, or None when gone."""

@@ -1,0 +1,30 @@
+"""Making and migrating commweb's tables with Alembic, apart from the host's own migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from commweb.state import State
+
+__all__ = ["VERSION_TABLE", "include_name", "upgrade"]
+
+VERSION_TABLE = "commweb_alembic_version"
+FOLDER = Path(__file__).parent / "migrations"
+
+
+def include_name(name: str | None, type_: str, parent_names: object) -> bool:
+    """For the host's ``env.py``: ``context.configure(..., include_name=include_name)`` keeps
+    autogenerate from proposing to drop commweb's tables."""
+    return not (type_ == "table" and name is not None and name.startswith("commweb_"))
+
+
+def upgrade(state: State) -> None:
+    """Bring the tables to the newest version."""
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    with state.database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

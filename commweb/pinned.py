@@ -1,0 +1,213 @@
+"""Connections that go where they were checked to go, and end when their time is over.
+
+The parts of `commweb.net` that reach into urllib3 2: a connection asks the guard for its socket
+(`_new_conn`), and its socket waits for the guard's deadline.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from commweb.addresses import (
+    is_allowed,
+    is_metadata_address,
+    is_metadata_host,
+    is_public,
+    parse_address,
+)
+from commweb.errors import AddressRefused, Unreachable
+from commweb.i18n import gettext as _
+
+__all__ = ["CHUNK_BYTES", "Guard", "GuardedAdapter", "Resolve"]
+
+CHUNK_BYTES = 65536
+Resolve = Callable[..., list[Any]]
+
+
+class Guard:
+    """Checks and dials addresses, and keeps each thread's deadline."""
+
+    def __init__(self, allowed: tuple[str, ...], resolve: Resolve) -> None:
+        self._allowed = allowed
+        self._resolve = resolve
+        self._thread = threading.local()
+
+    def start(self, seconds: float) -> None:
+        self._thread.ends = time.monotonic() + seconds
+
+    def is_over(self) -> bool:
+        return time.monotonic() >= float(self._thread.ends)
+
+    def left(self) -> float:
+        """Seconds left; raises TimeoutError when there are none."""
+        seconds = float(self._thread.ends) - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("the deadline has passed")
+        return seconds
+
+    def check_name(self, host: str) -> None:
+        """What can be said before any lookup; all there is to say for a proxied request."""
+        address = parse_address(host)
+        if is_metadata_host(host):
+            raise AddressRefused(_metadata_sentence(host))
+        if address is not None:
+            self._check(host, str(address))
+
+    def _check(self, host: str, text: str) -> None:
+        address = parse_address(text)
+        if address is not None and is_metadata_address(address):
+            raise AddressRefused(_metadata_sentence(host))
+        if address is None or not (is_public(address) or is_allowed(host, address, self._allowed)):
+            raise AddressRefused(
+                _(
+                    "%(host)s leads to a private or reserved network address, which is not "
+                    "connected to unless COMMWEB_ALLOWED_PRIVATE_HOSTS allows it.",
+                    host=host,
+                )
+            )
+
+    def dial(self, host: str, port: int, options: Any, *, checked: bool) -> socket.socket:
+        """A connection to ``host``; every address it has is checked first unless it is the
+        operator's own proxy."""
+        found = self._look_up(host, port)
+        if checked:
+            for entry in found:
+                self._check(host, str(entry[4][0]))
+        for index, (family, kind, protocol, _name, target) in enumerate(found):
+            share = self.left() / (len(found) - index)
+            sock = socket.socket(family, kind, protocol)
+            try:
+                for option in options or ():
+                    sock.setsockopt(*option)
+                sock.settimeout(share)
+                sock.connect(target)
+                sock.settimeout(self.left())
+            except OSError:
+                sock.close()
+            else:
+                return sock
+        raise Unreachable(_("%(host)s cannot be reached: no connection.", host=host))
+
+    def _look_up(self, host: str, port: int) -> list[Any]:
+        box: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                box.put(self._resolve(host, port, type=socket.SOCK_STREAM))
+            except (OSError, ValueError):
+                box.put(None)
+
+        # A lookup cannot be interrupted: a dead resolver keeps its thread, not us.
+        threading.Thread(target=work, name="commweb-resolve", daemon=True).start()
+        try:
+            found = box.get(timeout=self.left())
+        except queue.Empty:
+            raise TimeoutError("the name lookup took too long") from None
+        if not found:
+            raise Unreachable(_("No address was found for %(host)s.", host=host))
+        return found
+
+
+def _metadata_sentence(host: str) -> str:
+    return _("%(host)s is a cloud metadata service, which is never connected to.", host=host)
+
+
+class GuardedAdapter(HTTPAdapter):
+    """Gives every pool our connection classes."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        super().__init__()
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        https = isinstance(pool, urllib3.HTTPSConnectionPool)
+        kind = _GuardedHTTPSConnection if https else _GuardedHTTPConnection
+        pool.ConnectionCls = functools.partial(kind, guard=self._guard)
+        return pool
+
+
+class _Guarded:
+    """What the two kinds of connection have in common: they dial through a guard."""
+
+    sock: Any
+    _dns_host: str
+    port: int
+    proxy: Any
+    socket_options: Any
+
+    def __init__(self, *args: Any, guard: Guard, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._guard = guard
+
+    def _new_conn(self) -> socket.socket:
+        host = self._dns_host.strip("[]")
+        checked = self.proxy is None
+        return self._guard.dial(host, self.port, self.socket_options, checked=checked)
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self.sock = _TimedSocket(self.sock, self._guard)
+
+
+class _GuardedHTTPConnection(_Guarded, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _GuardedHTTPSConnection(_Guarded, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _TimedSocket:
+    """A connected socket whose every read and write waits no longer than the deadline.
+
+    A socket's own timeout starts anew with each byte that comes.
+    """
+
+    def __init__(self, sock: socket.socket | ssl.SSLSocket, guard: Guard) -> None:
+        self._sock = sock
+        self._guard = guard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def sendall(self, data: Any, *flags: int) -> None:
+        rest = memoryview(data).cast("B")
+        while rest:
+            self._sock.settimeout(self._guard.left())
+            rest = rest[self._sock.send(rest[:CHUNK_BYTES], *flags) :]
+
+    def makefile(self, mode: str = "rb", *_args: Any, **_kwargs: Any) -> io.BufferedReader:
+        raw = self._sock.makefile("rb", buffering=0)
+        return io.BufferedReader(_TimedReader(raw, self._sock, self._guard))
+
+
+class _TimedReader(io.RawIOBase):
+    def __init__(self, raw: Any, sock: socket.socket | ssl.SSLSocket, guard: Guard) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._guard = guard
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._guard.left())
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()

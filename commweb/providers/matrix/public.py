@@ -1,0 +1,107 @@
+"""The calls that need no access token: what the server is, signing in, refreshing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from commweb.connection import TokenPair
+from commweb.encryption import Secret
+from commweb.errors import Refused, Unreachable
+from commweb.i18n import gettext as _
+from commweb.models import now
+from commweb.providers.matrix.transport import Json, Transport
+
+__all__ = ["Login", "login", "refresh", "uses_delegated_auth", "versions"]
+
+DEVICE_NAME = "commweb"
+
+
+@dataclass(frozen=True)
+class Login:
+    """A new session: its tokens, whose it is, and its device."""
+
+    pair: TokenPair
+    user_id: str
+    device_id: str
+
+
+def versions(transport: Transport) -> tuple[str, ...]:
+    """The spec versions the server speaks.
+    https://spec.matrix.org/latest/client-server-api/#get_matrixclientversions
+
+    Raises `Unreachable` when what answers is no homeserver.
+    """
+    found = transport.call("GET", "/_matrix/client/versions").content.get("versions")
+    if not isinstance(found, list) or not found:
+        raise Unreachable(_("The address answers, but not as a Matrix homeserver does."))
+    return tuple(str(version) for version in found)
+
+
+def uses_delegated_auth(transport: Transport) -> bool:
+    """Whether an authentication service (MAS) stands before the server: it publishes metadata.
+    https://spec.matrix.org/latest/client-server-api/#get_matrixclientv1auth_metadata
+    """
+    try:
+        transport.call("GET", "/_matrix/client/v1/auth_metadata")
+    except Refused:
+        return False
+    return True
+
+
+def login(transport: Transport, username: str, password: Secret) -> Login:
+    """Sign in and ask for a refresh token.
+    https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3login
+    """
+    started = now()
+    answer = transport.call(
+        "POST",
+        "/_matrix/client/v3/login",
+        body={
+            "type": "m.login.password",
+            "identifier": {"type": "m.id.user", "user": username},
+            "password": password.reveal(),
+            "refresh_token": True,
+            "initial_device_display_name": DEVICE_NAME,
+        },
+    )
+    user_id, device_id = answer.content.get("user_id"), answer.content.get("device_id")
+    if not isinstance(user_id, str) or ":" not in user_id:
+        raise Unreachable(_("The homeserver's answer to the sign-in is not complete."))
+    return Login(_pair(answer.content, started), user_id, str(device_id or ""))
+
+
+def refresh(transport: Transport, token: Secret, seconds: float) -> TokenPair:
+    """A new pair for a refresh token, within ``seconds``. Sent without an access token.
+    https://spec.matrix.org/latest/client-server-api/#post_matrixclientv3refresh
+    """
+    started = now()
+    answer = transport.call(
+        "POST",
+        "/_matrix/client/v3/refresh",
+        body={"refresh_token": token.reveal()},
+        seconds=seconds,
+    )
+    return _pair(answer.content, started)
+
+
+def _pair(content: Json, started: datetime) -> TokenPair:
+    access, again = content.get("access_token"), content.get("refresh_token")
+    if not isinstance(access, str) or not access:
+        raise Unreachable(_("The homeserver's answer to the sign-in is not complete."))
+    seconds = _lifetime(content)
+    return TokenPair(
+        access=Secret(access),
+        refresh=Secret(again) if isinstance(again, str) and again else None,
+        # Counted from before the request: never later than the server counts.
+        expires_at=None if seconds is None else started + timedelta(seconds=seconds),
+        lifetime_seconds=None if seconds is None else round(seconds),
+    )
+
+
+def _lifetime(content: Mapping[str, object]) -> float | None:
+    milliseconds = content.get("expires_in_ms")
+    if not isinstance(milliseconds, int | float) or milliseconds <= 0:
+        return None
+    return float(min(milliseconds / 1000, 10 * 365 * 86400))

@@ -1,0 +1,223 @@
+"""What crosses between the engine and a provider: observed rooms, and the actions on them.
+
+Pure data. Every action is safe to repeat and says in a sentence what it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from commweb.i18n import gettext as _
+
+__all__ = [
+    "AccountFacts",
+    "Action",
+    "CreateRoom",
+    "DeleteRoom",
+    "EnsureAccount",
+    "Join",
+    "ObservedMember",
+    "ObservedRoom",
+    "Picture",
+    "Remove",
+    "RepairPower",
+    "RoomRef",
+    "SetLevels",
+    "SetName",
+    "SetPicture",
+    "SetTopic",
+]
+
+
+@dataclass(frozen=True)
+class RoomRef:
+    """What names a room: ours (course, group, key) and, once made, the server's id."""
+
+    course_id: str
+    group_id: str
+    creation_key: str
+    remote_id: str | None
+
+
+@dataclass(frozen=True)
+class ObservedMember:
+    """``membership``: join, invite, leave, ban, knock. ``by_self``: the person did it himself."""
+
+    membership: str
+    by_self: bool = False
+
+
+@dataclass(frozen=True)
+class ObservedRoom:
+    """A room as the server has it now.
+
+    ``levels`` are the power levels of people that are listed, ``default_level`` is everybody
+    else's, ``creators`` have power without being listed (room version 12 and later),
+    ``own_id`` is the acting account and ``own_level`` its level (None: infinite).
+    """
+
+    remote_id: str
+    name: str = ""
+    topic: str = ""
+    picture_uri: str | None = None
+    members: Mapping[str, ObservedMember] = field(default_factory=dict)
+    levels: Mapping[str, int] = field(default_factory=dict)
+    default_level: int = 0
+    creators: frozenset[str] = frozenset()
+    own_id: str = ""
+    own_in_room: bool = True
+    own_can_manage: bool = True
+    read_only: bool = False
+    replaced_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to show: ``read()`` gives the bytes, ``digest`` names them."""
+
+    digest: str
+    media_type: str
+    read: Callable[[], bytes] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class AccountFacts:
+    """What a provider found out about an account. ``usable`` False comes with a ``reason``."""
+
+    remote_user_id: str
+    usable: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something to do to one room."""
+
+    def sentence(self) -> str:
+        """What it does, for people."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CreateRoom(Action):
+    """Make the room, or find the half-made one by its alias and finish it."""
+
+    name: str
+    topic: str
+    slug: str
+    creation_key: str
+    creation_started_at_seconds: float | None
+    levels: Mapping[str, int]
+    picture: Picture | None
+    origin: Mapping[str, str]
+
+    def sentence(self) -> str:
+        return _("Create the room %(name)s", name=self.name)
+
+
+@dataclass(frozen=True)
+class EnsureAccount(Action):
+    """Make sure the person's account exists and can be used. ``known``: it was made before,
+    so a read is enough unless something differs."""
+
+    person_id: str
+    remote_user_id: str
+    display_name: str
+    external_id: str | None = None
+    known: bool = False
+
+    def sentence(self) -> str:
+        return _("Make sure %(name)s has an account", name=self.display_name)
+
+
+@dataclass(frozen=True)
+class Join(Action):
+    """Put a person into the room."""
+
+    person_id: str
+    remote_user_id: str
+    display_name: str
+    moderator: bool = False
+
+    def sentence(self) -> str:
+        if self.moderator:
+            return _("Add %(name)s as moderator", name=self.display_name)
+        return _("Add %(name)s", name=self.display_name)
+
+
+@dataclass(frozen=True)
+class Remove(Action):
+    """Take a person whom commweb added out of the room."""
+
+    person_id: str
+    remote_user_id: str
+    display_name: str
+
+    def sentence(self) -> str:
+        return _("Remove %(name)s", name=self.display_name)
+
+
+@dataclass(frozen=True)
+class SetName(Action):
+    """Give the room its name."""
+
+    name: str
+
+    def sentence(self) -> str:
+        return _("Rename the room to %(name)s", name=self.name)
+
+
+@dataclass(frozen=True)
+class SetTopic(Action):
+    """Give the room its topic; empty clears it."""
+
+    topic: str
+
+    def sentence(self) -> str:
+        return _("Change the topic") if self.topic else _("Clear the topic")
+
+
+@dataclass(frozen=True)
+class SetPicture(Action):
+    """Give the room its picture; None clears it. ``uri``: it was uploaded before."""
+
+    picture: Picture | None
+    uri: str | None = None
+
+    def sentence(self) -> str:
+        return _("Change the picture") if self.picture else _("Clear the picture")
+
+
+@dataclass(frozen=True)
+class SetLevels(Action):
+    """Change power levels in one write. A level of None takes the person off the list.
+    ``read_only`` None leaves the level needed for messages alone."""
+
+    levels: Mapping[str, int | None]
+    names: Mapping[str, str] = field(default_factory=dict, compare=False)
+    read_only: bool | None = None
+
+    def sentence(self) -> str:
+        if not self.levels and self.read_only is not None:
+            return _("Make the room read-only") if self.read_only else _("Open the room again")
+        people = ", ".join(self.names.get(key, key) for key in sorted(self.levels))
+        return _("Change the power level of %(people)s", people=people)
+
+
+@dataclass(frozen=True)
+class RepairPower(Action):
+    """Get the acting account back into the room, with power."""
+
+    def sentence(self) -> str:
+        return _("Give the acting account its power in the room back")
+
+
+@dataclass(frozen=True)
+class DeleteRoom(Action):
+    """Remove the room from the server. ``delete_id``: it was asked for, look how far it is."""
+
+    delete_id: str | None = None
+
+    def sentence(self) -> str:
+        return _("Delete the room")

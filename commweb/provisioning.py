@@ -1,0 +1,85 @@
+"""What scripts do to a provider without a form: save its settings, store tokens, sign in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from commweb.encryption import Secret
+from commweb.errors import MisuseError
+from commweb.models import now
+from commweb.providers.base import Provider, SignedIn
+from commweb.state import State, provider_scope
+
+__all__ = ["configure", "known_provider", "sign_in"]
+
+
+def known_provider(state: State, provider_id: str) -> Provider:
+    """The provider. Raises `MisuseError` when there is none."""
+    provider = state.registry.get(provider_id)
+    if provider is None:
+        raise MisuseError(f"There is no provider {provider_id!r}.")
+    return provider
+
+
+def configure(
+    state: State,
+    provider_id: str,
+    values: Mapping[str, str | bool],
+    *,
+    access: Secret | None = None,
+    refresh: Secret | None = None,
+    expires_in_seconds: float | None = None,
+    user_id: str | None = None,
+    device_id: str | None = None,
+    actor: str = "",
+) -> None:
+    """Save settings and, where given, the tokens of the provider's session, in one transaction.
+
+    Raises `UnknownSetting` for a key the provider does not have.
+    """
+    provider = known_provider(state, provider_id)
+    merged = {**state.values(provider).values, **values}
+    expires = None
+    if expires_in_seconds is not None:
+        expires = now() + timedelta(seconds=expires_in_seconds)
+    state.settings.save(
+        provider_scope(provider_id),
+        provider.settings,
+        values,
+        expected_version=None,
+        actor=actor,
+        also=lambda connection: state.tokens(provider).replace(
+            connection,
+            base_url=provider.server_url(merged),
+            access=access,
+            refresh=refresh,
+            actor=actor,
+            expires_at=expires,
+            lifetime_seconds=int(expires_in_seconds) if expires_in_seconds else None,
+            user_id=user_id,
+            device_id=device_id,
+        ),
+    )
+    state.wake()
+
+
+def sign_in(
+    state: State, provider: Provider, username: str, password: Secret, *, actor: str
+) -> SignedIn:
+    """Get tokens for the saved server and store them. Raises `ProviderError`."""
+    values = state.values(provider).values
+    signed_in = provider.sign_in(values, state.network, username, password)
+    lifetime = signed_in.pair.lifetime_seconds
+    configure(
+        state,
+        provider.id,
+        {},
+        access=signed_in.pair.access,
+        refresh=signed_in.pair.refresh,
+        expires_in_seconds=lifetime,
+        user_id=signed_in.user_id,
+        device_id=signed_in.device_id,
+        actor=actor,
+    )
+    return signed_in

@@ -1,0 +1,233 @@
+"""The site's forms. Their labels are what people and tests look for."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from flask import current_app
+from flask_wtf import FlaskForm
+from flask_wtf.file import FileField
+from wtforms import (
+    BooleanField,
+    DateField,
+    Field,
+    PasswordField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import DataRequired, InputRequired, Optional, ValidationError
+
+from commweb.site.images import BadImage, CheckedImage, check_image
+from commweb.site.models import Enrolment, Group, GroupMode, Role, User
+
+__all__ = [
+    "AddToGroupForm",
+    "CourseForm",
+    "EnrolForm",
+    "GroupForm",
+    "LoginForm",
+    "NewCourseForm",
+    "NewPersonForm",
+    "PersonForm",
+]
+
+REQUIRED = "This field is required."
+MIN_PASSWORD = 8
+MAX_PASSWORD = 200
+
+
+def _strip(value: str | None) -> str | None:
+    return value.strip() if value else value
+
+
+def _one_line(max_length: int, help: str = "", *, label: str) -> Field:
+    return StringField(
+        label,
+        description=help,
+        filters=[_strip],
+        validators=[DataRequired(REQUIRED), Text(max_length)],
+    )
+
+
+class Text:
+    """At most ``max_length`` characters, without control characters (``lines`` allows breaks)."""
+
+    def __init__(self, max_length: int, *, lines: bool = False) -> None:
+        self.max_length = max_length
+        self.allowed = "\r\n\t" if lines else ""
+        self.field_flags = {"maxlength": max_length}
+
+    def __call__(self, form: Any, field: Field) -> None:
+        value = field.data or ""
+        if len(value) > self.max_length:
+            raise ValidationError(f"Use at most {self.max_length} characters.")
+        if any(unicodedata.category(c) in ("Cc", "Cs") and c not in self.allowed for c in value):
+            raise ValidationError("This holds a character that cannot be used here.")
+
+
+class Password:
+    """Long enough to keep, short enough to hash."""
+
+    def __call__(self, form: Any, field: Field) -> None:
+        if not MIN_PASSWORD <= len(field.data or "") <= MAX_PASSWORD:
+            raise ValidationError(
+                f"Use at least {MIN_PASSWORD} and at most {MAX_PASSWORD} characters."
+            )
+        if any(unicodedata.category(c) in ("Cc", "Cs") for c in field.data):
+            raise ValidationError("This holds a character that cannot be used here.")
+
+
+class UserName:
+    """One word, so that it can be typed and shown anywhere."""
+
+    def __call__(self, form: Any, field: Field) -> None:
+        if any(character.isspace() for character in field.data):
+            raise ValidationError("A user name has no spaces.")
+
+
+class Day(DateField):  # type: ignore[misc]
+    """A day, within the years a course can have."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata([value for value in valuelist if value.strip()])
+        except ValueError:
+            self.data = None
+            raise ValueError("Enter a day, for example 2030-09-01.") from None
+
+    def pre_validate(self, form: Any) -> None:
+        if self.data and not date(1970, 1, 1) <= self.data <= date(2999, 12, 31):
+            raise ValidationError("Enter a day between 1970 and 2999.")
+
+
+class LoginForm(FlaskForm):  # type: ignore[misc]
+    """Logging in."""
+
+    username = StringField("User name", filters=[_strip], validators=[DataRequired(REQUIRED)])
+    password = PasswordField("Password", validators=[InputRequired(REQUIRED)])
+
+
+class NewCourseForm(FlaskForm):  # type: ignore[misc]
+    """A new course. ``providers`` are pairs of id and label; nothing to choose, no field."""
+
+    full_name = _one_line(255, label="Course full name")
+    short_name = _one_line(100, "A short word for lists, such as ALG1.", label="Course short name")
+    summary = TextAreaField("Summary", filters=[_strip], validators=[Text(5000, lines=True)])
+    provider = SelectField("Provider", description="Where the people of the course talk.")
+
+    def __init__(self, providers: Sequence[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if len(providers) > 1:
+            self.provider.choices = list(providers)
+        else:
+            del self.provider
+
+
+class CourseForm(FlaskForm):  # type: ignore[misc]
+    """A course as it is. `checked_image` is the uploaded picture after a good `validate`."""
+
+    full_name = _one_line(255, label="Course full name")
+    short_name = _one_line(100, "A short word for lists, such as ALG1.", label="Course short name")
+    summary = TextAreaField("Summary", filters=[_strip], validators=[Text(5000, lines=True)])
+    visible = BooleanField("Visible", description="Students do not see a hidden course.")
+    opens = Day("Opens", description="The first day, in UTC. May be empty.", validators=[Optional()])
+    closes = Day("Closes", description="The last day, in UTC. May be empty.", validators=[Optional()])
+    group_mode = SelectField(
+        "Group mode",
+        description="With separate groups, students see only their own group.",
+        choices=[
+            (GroupMode.NONE.value, "No groups"),
+            (GroupMode.SEPARATE.value, "Separate groups"),
+            (GroupMode.VISIBLE.value, "Visible groups"),
+        ],
+    )
+    image = FileField("Course image", description="PNG, JPEG, WebP or GIF, at most 2 MB.")
+    remove_image = BooleanField("Remove the picture")
+    checked_image: CheckedImage | None = None
+
+    def validate_image(self, field: Field) -> None:
+        if not field.data or not field.data.filename:
+            return
+        limit = current_app.config["MAX_IMAGE_BYTES"]
+        try:
+            self.checked_image = check_image(field.data.stream.read(limit + 1), limit)
+        except BadImage as problem:
+            raise ValidationError(str(problem)) from None
+
+    def validate_closes(self, field: Field) -> None:
+        if field.data and self.opens.data and field.data < self.opens.data:
+            raise ValidationError("A course cannot close before it opens.")
+
+
+class EnrolForm(FlaskForm):  # type: ignore[misc]
+    """Enrol one of ``people``."""
+
+    person = SelectField("Person", validators=[DataRequired(REQUIRED)])
+    role = SelectField("Role", choices=[(role.value, role.label) for role in Role])
+
+    def __init__(self, people: Sequence[User], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = [user.full_name for user in people]
+        self.person.choices = [("", "Choose…")] + [
+            (
+                str(user.id),
+                f"{user.full_name} ({user.username})"
+                if names.count(user.full_name) > 1
+                else user.full_name,
+            )
+            for user in people
+        ]
+
+
+class GroupForm(FlaskForm):  # type: ignore[misc]
+    """A new group."""
+
+    group_name = _one_line(100, label="Group name")
+
+
+class AddToGroupForm(FlaskForm):  # type: ignore[misc]
+    """Put one of ``members`` into one of ``groups``."""
+
+    member = SelectField("Member", validators=[DataRequired(REQUIRED)])
+    group = SelectField("Group", validators=[DataRequired(REQUIRED)])
+
+    def __init__(
+        self, members: Sequence[Enrolment], groups: Sequence[Group], *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.member.choices = [("", "Choose…")] + [
+            (str(enrolment.id), enrolment.user.full_name) for enrolment in members
+        ]
+        self.group.choices = [(str(group.id), group.name) for group in groups]
+
+
+class NewPersonForm(FlaskForm):  # type: ignore[misc]
+    """A new person."""
+
+    full_name = _one_line(255, label="Full name")
+    username = StringField(
+        "User name",
+        description="The name to log in with. It stays.",
+        filters=[_strip],
+        validators=[DataRequired(REQUIRED), Text(64), UserName()],
+    )
+    password = PasswordField(
+        "Password",
+        description="May be empty: then the person cannot log in yet.",
+        validators=[Optional(strip_whitespace=False), Password()],
+    )
+
+
+class PersonForm(FlaskForm):  # type: ignore[misc]
+    """A person as they are."""
+
+    full_name = _one_line(255, label="Full name")
+    password = PasswordField(
+        "New password",
+        description="Leave this empty to keep the password.",
+        validators=[Optional(strip_whitespace=False), Password()],
+    )

@@ -1,0 +1,35 @@
+"""The site's pages, by feature."""
+
+from __future__ import annotations
+
+from flask import Flask, redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from commweb.site import comm
+from commweb.site.host import as_person
+from commweb.site.login import visitor
+from commweb.site.views import auth, courses, errors, members, people
+
+__all__ = ["register"]
+
+
+def register(app: Flask) -> None:
+    """Register every page, the error pages and what the templates need."""
+    for pages in (auth, courses, members, people):
+        app.register_blueprint(pages.blueprint)
+    auth.throttle(app)
+    errors.register(app)
+    app.add_url_rule("/", "home", _home)
+
+    # Functions, so that a page of errors can be drawn without asking the database.
+    app.jinja_env.globals["visitor"] = visitor
+    app.jinja_env.globals["communication_menu"] = _communication_menu
+
+
+def _home() -> ResponseReturnValue:
+    return redirect(url_for("courses.index"))
+
+
+def _communication_menu() -> object:
+    user = visitor()
+    return comm.navigation(as_person(user)) if user else ()

@@ -1,0 +1,150 @@
+"""Who is in a course and in its groups."""
+
+from __future__ import annotations
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import IntegrityError
+
+from commweb.site import comm, db
+from commweb.site.access import may_edit, visible_enrolments
+from commweb.site.forms import AddToGroupForm, EnrolForm, GroupForm
+from commweb.site.login import signed_in, somebody
+from commweb.site.models import Course, Enrolment, Group, Role
+from commweb.site.views.course_page import PageForms, course_page, enrollable
+
+__all__ = ["blueprint"]
+
+blueprint = Blueprint("members", __name__, url_prefix="/courses/<int:course_id>")
+
+
+@blueprint.post("/enrol")
+@signed_in
+def enrol(course_id: int) -> ResponseReturnValue:
+    course = _editable(course_id)
+    people = enrollable(course, somebody())
+    form = EnrolForm(people)
+    if not form.validate():
+        return course_page(course, PageForms(enrol=form))
+    person = next(user for user in people if str(user.id) == form.person.data)
+    name = person.full_name
+    course.enrolments.append(Enrolment(user=person, role=Role(form.role.data)))
+    if _commit(course_id):
+        flash(f"{name} is enrolled.", "success")
+    else:
+        flash(f"{name} was enrolled already.", "info")
+    return _back(course_id)
+
+
+@blueprint.post("/enrolments/<int:enrolment_id>/remove")
+@signed_in
+def unenrol(course_id: int, enrolment_id: int) -> ResponseReturnValue:
+    course = _editable(course_id)
+    enrolment = db.session.get(Enrolment, enrolment_id)
+    if enrolment is None or enrolment.course_id != course.id:
+        flash("This person was not enrolled any more.", "info")
+        return _back(course_id)
+    name = enrolment.user.full_name
+    db.session.delete(enrolment)
+    _commit(course_id)
+    flash(f"{name} is not enrolled any more.", "success")
+    return _back(course_id, may_edit(somebody(), course))
+
+
+@blueprint.post("/groups")
+@signed_in
+def new_group(course_id: int) -> ResponseReturnValue:
+    course = _editable(course_id)
+    form = GroupForm()
+    if form.validate():
+        taken = {group.name.casefold() for group in course.groups}
+        name = form.group_name.data
+        if name.casefold() not in taken:
+            course.groups.append(Group(name=name))
+            if _commit(course_id):
+                flash(f"The group {name} is made.", "success")
+                return _back(course_id)
+        form.group_name.errors = ["Another group of the course has this name."]
+    return course_page(course, PageForms(group=form))
+
+
+@blueprint.post("/groups/members")
+@signed_in
+def add_to_group(course_id: int) -> ResponseReturnValue:
+    course = _editable(course_id)
+    form = AddToGroupForm(visible_enrolments(somebody(), course), course.groups)
+    if not form.validate():
+        return course_page(course, PageForms(add=form))
+    enrolment = _enrolment(course, int(form.member.data))
+    group = _group(course, int(form.group.data))
+    name = enrolment.user.full_name
+    if enrolment not in group.members:
+        group.members.append(enrolment)
+        _commit(course_id)
+    flash(f"{name} is in the group {group.name}.", "success")
+    return _back(course_id)
+
+
+@blueprint.post("/groups/<int:group_id>/members/<int:enrolment_id>/remove")
+@signed_in
+def remove_from_group(course_id: int, group_id: int, enrolment_id: int) -> ResponseReturnValue:
+    course = _editable(course_id)
+    group, enrolment = _group(course, group_id), _enrolment(course, enrolment_id)
+    if enrolment in group.members:
+        group.members.remove(enrolment)
+        _commit(course_id)
+    flash(f"{enrolment.user.full_name} is not in the group {group.name} any more.", "success")
+    return _back(course_id)
+
+
+@blueprint.route("/groups/<int:group_id>/delete", methods=["GET", "POST"])
+@signed_in
+def delete_group(course_id: int, group_id: int) -> ResponseReturnValue:
+    course = _editable(course_id)
+    group = _group(course, group_id)
+    if request.method == "GET":
+        return render_template("courses/delete_group.html", course=course, group=group)
+    name = group.name
+    db.session.delete(group)
+    _commit(course_id)
+    flash(f"The group {name} is deleted.", "success")
+    return _back(course_id)
+
+
+def _commit(course_id: int) -> bool:
+    """Report the change and commit both. False: somebody else made the same meanwhile."""
+    comm.course_changed(str(course_id))
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        return False
+    return True
+
+
+def _back(course_id: int, still_there: bool = True) -> ResponseReturnValue:
+    """To the course, or to the list for somebody who just left it."""
+    if not still_there:
+        return redirect(url_for("courses.index"), 303)
+    return redirect(url_for("courses.show", course_id=course_id), 303)
+
+
+def _editable(course_id: int) -> Course:
+    course = db.get_or_404(Course, course_id)
+    if not may_edit(somebody(), course):
+        abort(403)
+    return course
+
+
+def _group(course: Course, group_id: int) -> Group:
+    group = db.session.get(Group, group_id)
+    if group is None or group.course_id != course.id:
+        abort(404)
+    return group
+
+
+def _enrolment(course: Course, enrolment_id: int) -> Enrolment:
+    enrolment = db.session.get(Enrolment, enrolment_id)
+    if enrolment is None or enrolment.course_id != course.id:
+        abort(404)
+    return enrolment

@@ -1,0 +1,222 @@
+"""The rows of rooms, members and accounts as the worker reads and writes them.
+
+Plain statements, no ORM objects. Every write of a run is fenced by the room's lease: when the
+lease is not ours any more, `LeaseLost` is raised and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from commweb.errors import LeaseLost
+from commweb.models import Account, Base, MemberRow, RoomRow, now
+from commweb.sync.standing import Applied, AppliedMember
+
+__all__ = [
+    "LEASE_SECONDS",
+    "AccountRecord",
+    "RoomRecord",
+    "accounts",
+    "add_accounts",
+    "applied",
+    "claim",
+    "due",
+    "fenced",
+    "read_room",
+    "release",
+    "store_accounts",
+    "store_members",
+    "taken",
+]
+
+LEASE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class RoomRecord:
+    """A room's row, as far as a run needs it."""
+
+    id: int
+    course_id: str
+    group_id: str
+    provider: str
+    name: str | None
+    topic: str | None
+    picture_digest: str | None
+    picture_uri: str | None
+    remote_id: str | None
+    creation_key: str | None
+    creation_started_at: datetime | None
+    status: str
+    revision: int
+    synced_revision: int
+    confirmed_revision: int
+    attempts: int
+    pending_delete: str | None
+
+
+@dataclass(frozen=True)
+class AccountRecord:
+    """A person's remote account: see ``commweb_account``."""
+
+    remote_user_id: str
+    origin: str
+    display_name: str
+    checked_at: datetime | None
+
+
+_ROOM_COLUMNS = [getattr(RoomRow, name) for name in RoomRecord.__dataclass_fields__]
+
+
+def _due(providers: Sequence[str], at: datetime) -> Any:
+    return (
+        RoomRow.synced_revision < RoomRow.revision,
+        RoomRow.provider.in_(providers),
+        or_(RoomRow.next_attempt_at.is_(None), RoomRow.next_attempt_at <= at),
+        or_(RoomRow.lease.is_(None), RoomRow.lease_until < at),
+    )
+
+
+def due(connection: Connection, providers: Sequence[str]) -> int:
+    """How many rooms could be claimed now (at most 100 are counted)."""
+    statement = select(RoomRow.id).where(*_due(providers, now())).limit(100)
+    return len(connection.execute(statement).all())
+
+
+def claim(connection: Connection, holder: str, providers: Sequence[str], limit: int) -> list[int]:
+    """Take up to ``limit`` due rooms for ``holder``; one statement, whatever their number."""
+    at = now()
+    candidates = (
+        select(RoomRow.id)
+        .where(*_due(providers, at))
+        .order_by(RoomRow.next_attempt_at, RoomRow.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(RoomRow)
+        .where(RoomRow.id.in_(candidates.scalar_subquery()))
+        .values(lease=holder, lease_until=at + timedelta(seconds=LEASE_SECONDS))
+        .returning(RoomRow.id)
+    )
+    return sorted(connection.execute(statement).scalars())
+
+
+def release(connection: Connection, holder: str) -> None:
+    """Give back every room ``holder`` still has."""
+    connection.execute(
+        update(RoomRow).where(RoomRow.lease == holder).values(lease=None, lease_until=None)
+    )
+
+
+def fenced(connection: Connection, room_id: int, holder: str, **values: Any) -> None:
+    """Write ``values`` to the room and extend the lease. Raises `LeaseLost`."""
+    values.setdefault("lease_until", now() + timedelta(seconds=LEASE_SECONDS))
+    values["updated_at"] = now()
+    done = connection.execute(
+        update(RoomRow).where(RoomRow.id == room_id, RoomRow.lease == holder).values(**values)
+    )
+    if done.rowcount != 1:
+        raise LeaseLost(f"The lease of room {room_id} was lost.")
+
+
+def read_room(connection: Connection, room_id: int) -> RoomRecord | None:
+    """The room's row."""
+    row = connection.execute(select(*_ROOM_COLUMNS).where(RoomRow.id == room_id)).first()
+    return RoomRecord(*row) if row else None
+
+
+def applied(connection: Connection, room: RoomRecord) -> Applied:
+    """What was applied to the room last."""
+    rows = connection.execute(
+        select(
+            MemberRow.person_id,
+            MemberRow.remote_user_id,
+            MemberRow.display_name,
+            MemberRow.intended_level,
+            MemberRow.applied_level,
+            MemberRow.state,
+            MemberRow.reason,
+        ).where(MemberRow.room_id == room.id)
+    )
+    members = {row[0]: AppliedMember(*row[1:]) for row in rows}
+    return Applied(room.name, room.topic, room.picture_digest, room.picture_uri, members)
+
+
+def accounts(
+    connection: Connection, provider: str, person_ids: Iterable[str]
+) -> dict[str, AccountRecord]:
+    """The accounts of these people, by person id."""
+    found: dict[str, AccountRecord] = {}
+    for part in _parts(sorted(set(person_ids))):
+        rows = connection.execute(
+            select(
+                Account.person_id,
+                Account.remote_user_id,
+                Account.origin,
+                Account.display_name,
+                Account.checked_at,
+            ).where(Account.provider == provider, Account.person_id.in_(part))
+        )
+        found.update({row[0]: AccountRecord(*row[1:]) for row in rows})
+    return found
+
+
+def taken(connection: Connection, provider: str, remote_ids: Iterable[str]) -> frozenset[str]:
+    """Which of these remote ids belong to somebody already."""
+    found: set[str] = set()
+    for part in _parts(sorted(set(remote_ids))):
+        found.update(
+            connection.execute(
+                select(Account.remote_user_id).where(
+                    Account.provider == provider, Account.remote_user_id.in_(part)
+                )
+            ).scalars()
+        )
+    return frozenset(found)
+
+
+def store_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert or update accounts by provider and person."""
+    _upsert(connection, Account, rows, ("provider", "person_id"))
+
+
+def add_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert accounts; a person or a remote id that has a row meanwhile is left alone."""
+    if rows:
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(Account).on_conflict_do_nothing()
+        connection.execute(statement, [dict(row) for row in rows])
+
+
+def store_members(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert or update members; all rows name the same columns."""
+    _upsert(connection, MemberRow, rows, ("room_id", "person_id"))
+
+
+def _upsert(
+    connection: Connection,
+    model: type[Base],
+    rows: Sequence[Mapping[str, Any]],
+    keys: tuple[str, ...],
+) -> None:
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(model)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=list(keys), set_=changed),
+        [dict(row) for row in rows],
+    )
+
+
+def _parts(items: list[str], size: int = 500) -> Iterable[list[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,53 @@
+"""The pages of one app, assembled into one blueprint named ``commweb``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from flask import Blueprint
+
+from commweb.errors import MisuseError
+from commweb.state import State
+from commweb.web import admin, context, course, experimental, provider_pages, providers, rooms
+
+__all__ = ["build_blueprint"]
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def build_blueprint(state: State, api: Blueprint) -> Blueprint:
+    """A new blueprint with every page of ``state``'s app; only ``api``, which knows no app, may
+    serve several.
+
+    Raises `MisuseError` when a provider has an id that a page of ours has already.
+    """
+    blueprint = Blueprint(
+        "commweb",
+        "commweb",
+        root_path=str(PACKAGE),
+        template_folder="templates",
+        static_folder="static",
+        static_url_path="/_commweb/static",
+    )
+    context.add_to(blueprint, state)
+    taken: set[str] = set()
+    for child in _children(state, api):
+        if child.name in taken:
+            raise MisuseError(f"A communication provider cannot be named {child.name!r}.")
+        taken.add(child.name)
+        blueprint.register_blueprint(child)
+    return blueprint
+
+
+def _children(state: State, api: Blueprint) -> Iterator[Blueprint]:
+    yield admin.build()
+    yield experimental.build()
+    yield providers.build()
+    yield rooms.build()
+    yield course.build()
+    yield api
+    for provider in state.registry:
+        form_class = provider.settings_form()
+        if form_class is not None:
+            yield provider_pages.build(provider, form_class)

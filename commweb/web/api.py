@@ -1,0 +1,86 @@
+"""Blueprint "api": JSON web services v1. Errors are problems (RFC 9457)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, make_response
+from flask.typing import ResponseReturnValue
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from commweb.host import Permission
+from commweb.i18n import gettext as _
+from commweb.state import State, current_state
+from commweb.status import RoomStatus, rooms_of, worst
+from commweb.web.permissions import off_sentence
+
+__all__ = ["build"]
+
+
+def build() -> Blueprint:
+    """A new blueprint for one app."""
+    blueprint = Blueprint("api", __name__, url_prefix="/api")
+    blueprint.add_url_rule("/v1/courses/<course_id>/room", "room", room)
+    blueprint.add_url_rule("/healthz", "healthz", healthz)
+    blueprint.add_url_rule("/readyz", "readyz", readyz)
+    return blueprint
+
+
+def problem(status: int, title: str) -> Response:
+    """A problem document."""
+    response = make_response(jsonify({"status": status, "title": title}), status)
+    response.content_type = "application/problem+json"
+    return response
+
+
+def room(course_id: str) -> ResponseReturnValue:
+    """The state of a course's rooms; ``status`` null when no room is wanted."""
+    state = current_state()
+    person = state.host.current_person()
+    if person is None:
+        return problem(401, _("Log in first."))
+    if not state.host.can(person, Permission.VIEW_COURSE, course_id):
+        known = state.host.course(course_id) is not None
+        admin = state.host.can(person, Permission.CONFIGURE_SITE)
+        if known or not admin:
+            return problem(403, _("You are not allowed to see this course."))
+        return problem(404, _("There is no such course."))
+    if state.host.course(course_id) is None:
+        return problem(404, _("There is no such course."))
+    if not state.subsystem_on():
+        return problem(404, off_sentence())
+    configures = state.host.can(person, Permission.CONFIGURE_COURSE, course_id)
+    rooms = rooms_of(state, course_id, person=None if configures else person)
+    return jsonify(_document(rooms))
+
+
+def _document(rooms: list[RoomStatus]) -> dict[str, object]:
+    leading = worst(rooms)
+    keys = ("status", "message", "reason", "remote_id", "url", "members", "expected")
+    head = leading.as_dict() if leading else {}
+    return {
+        **{key: head.get(key) for key in keys},
+        "members": leading.members if leading else 0,
+        "expected": leading.expected if leading else 0,
+        "rooms": [dict(room.as_dict()) for room in rooms],
+    }
+
+
+def healthz() -> ResponseReturnValue:
+    """The process answers."""
+    return jsonify({"status": "ok"})
+
+
+def readyz() -> ResponseReturnValue:
+    """The database answers and has our tables; says nothing about anybody."""
+    if _database_ready(current_state()):
+        return jsonify({"status": "ok"})
+    return problem(503, _("The database does not answer, or its tables are not made."))
+
+
+def _database_ready(state: State) -> bool:
+    try:
+        with state.database.read() as connection:
+            connection.execute(text("SELECT 1 FROM commweb_setting LIMIT 1"))
+    except SQLAlchemyError:
+        return False
+    return True

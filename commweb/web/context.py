@@ -1,0 +1,118 @@
+"""What every template of ours may use, and the pages for 401, 403, 404 and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, current_app, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from commweb import i18n
+from commweb.connection import SIGN_IN_NEEDED
+from commweb.i18n import gettext as _
+from commweb.state import State
+from commweb.web.providers import is_enabled
+
+__all__ = ["Banner", "add_to", "banners", "template_context"]
+
+PAGE_CODES = (400, 401, 403, 404, 405, 409, 413, 422)
+
+
+@dataclass(frozen=True)
+class Banner:
+    """Something an administrator has to do. ``url`` leads to where."""
+
+    message: str
+    url: str
+    link: str
+
+
+def add_to(blueprint: Blueprint, state: State) -> None:
+    """Give the blueprint's templates their context, and its errors a page in the layout."""
+    context = template_context(state)
+    blueprint.context_processor(lambda: dict(context))
+    for code in PAGE_CODES:
+        blueprint.register_error_handler(code, _error_page)
+    blueprint.after_request(_not_stored)
+
+
+def template_context(state: State) -> dict[str, Any]:
+    """The names our templates use, for a host that includes one in its own page too."""
+    return {
+        "_": _translate,
+        "ngettext": _translate_number,
+        "config_layout": state.config.layout,
+        "commweb_stylesheet": _stylesheet(state),
+        "commweb_banners": lambda: banners(state),
+    }
+
+
+def _stylesheet(state: State) -> Callable[[], str]:
+    def url() -> str:
+        chosen = state.config.stylesheet
+        if chosen is None:
+            return url_for("commweb.static", filename="commweb.css")
+        return chosen
+
+    return url
+
+
+def _translate(text: str, **values: object) -> str:
+    """Our text, else the host's: a host's layout says ``_`` too and means its own domain."""
+    translated = i18n.gettext(text)
+    if translated == text and "babel" in current_app.extensions:
+        import flask_babel
+
+        translated = flask_babel.gettext(text)
+    return translated % values if values else translated
+
+
+def _translate_number(one: str, many: str, num: int, **values: object) -> str:
+    return i18n.ngettext(one, many, num, **{"num": num, **values})
+
+
+def banners(state: State) -> list[Banner]:
+    """What stops the providers that are in use: sessions that need somebody to sign in."""
+    if not state.subsystem_on():
+        return []
+    found = []
+    for provider in state.registry:
+        if provider.settings_form() is None or not is_enabled(state, provider):
+            continue
+        session = state.tokens(provider).read()
+        if session is not None and session.state == SIGN_IN_NEEDED:
+            found.append(_sign_in_banner(provider.id, str(provider.name), session.reason or ""))
+    return found
+
+
+def _sign_in_banner(provider_id: str, name: str, reason: str) -> Banner:
+    message = _("Nobody is signed in to %(name)s any more: rooms wait as they are.", name=name)
+    return Banner(
+        f"{message} {reason}".strip(),
+        url_for(f"commweb.{provider_id}.sign_in"),
+        _("Sign in to %(name)s", name=name),
+    )
+
+
+def _error_page(error: HTTPException) -> ResponseReturnValue:
+    headings = {
+        401: _("Log in first"),
+        403: _("Not allowed"),
+        404: _("Not found"),
+    }
+    page = render_template(
+        "commweb/message.html",
+        heading=headings.get(error.code or 0, _("This did not work")),
+        sentence=error.description,
+    )
+    return page, error.code or 500
+
+
+def _not_stored(response: Response) -> Response:
+    """Keep administration pages out of caches; static files may stay there."""
+    if request.endpoint != "commweb.static" and "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store, private"
+    return response

@@ -1,0 +1,174 @@
+"""One blueprint for each provider, named by its id: its settings and the actions beside them.
+
+The settings page and what its buttons do: save, test the connection, lift limits, clear tokens.
+Signing in has a module of its own (`commweb.web.provider_sign_in`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from commweb import audit
+from commweb.errors import ProviderError, StaleSettings
+from commweb.fields import PageForm, SettingsForm
+from commweb.host import Permission
+from commweb.i18n import gettext as _
+from commweb.providers.base import Provider
+from commweb.state import State, current_state, provider_scope
+from commweb.web.effects import (
+    find,
+    flash_findings,
+    give_back,
+    problem_sentence,
+)
+from commweb.web.permissions import acting_person, require
+from commweb.web.provider_sign_in import SignInPages
+from commweb.web.providers import LIST, is_enabled, pressed
+from commweb.web.rooms import courses_without_room
+from commweb.web.saving import empty_form, save_settings, typed_form
+
+__all__ = ["build"]
+
+
+def build(provider: Provider, form_class: type[SettingsForm]) -> Blueprint:
+    """A new blueprint with the provider's pages; its own templates are found too."""
+    folder = Path(str(sys.modules[type(provider).__module__].__file__)).parent / "templates"
+    blueprint = Blueprint(
+        provider.id, __name__, template_folder=str(folder) if folder.is_dir() else None
+    )
+    pages = ProviderPages(provider, form_class)
+    sign_in = SignInPages(provider, form_class)
+    base = f"{LIST}/{provider.id}"
+    guard = require(Permission.CONFIGURE_SITE)
+    for path, endpoint, view, method in (
+        ("", "settings", pages.settings, "GET"),
+        ("", "save", pages.save, "POST"),
+        ("/test", "test", pages.test, "POST"),
+        ("/lift-limits", "lift_limits", pages.lift_limits, "POST"),
+        ("/clear-tokens", "clear_tokens", pages.clear_tokens, "GET"),
+        ("/clear-tokens", "clear", pages.clear, "POST"),
+        ("/sign-in", "sign_in", sign_in.show, "GET"),
+        ("/sign-in", "do_sign_in", sign_in.sign_in, "POST"),
+    ):
+        blueprint.add_url_rule(base + path, endpoint, guard(view), methods=[method])
+    return blueprint
+
+
+class ProviderPages:
+    """The views of one provider."""
+
+    def __init__(self, provider: Provider, form_class: type[SettingsForm]) -> None:
+        self.provider = provider
+        self.form_class = form_class
+
+    def settings(self) -> ResponseReturnValue:
+        """The form with what is stored, never a token."""
+        return self._page(empty_form(current_state(), self.provider, self.form_class))
+
+    def save(self) -> ResponseReturnValue:
+        """Store the settings and the typed tokens, then try the server."""
+        state = current_state()
+        form = typed_form(state, self.provider, self.form_class)
+        if not form.validate():
+            return self._page(form, status=422)
+        secrets = form.secrets()
+        try:
+            save_settings(
+                state,
+                self.provider,
+                form,
+                acting_person(state),
+                access=secrets.get("access_token"),
+                refresh=secrets.get("refresh_token"),
+            )
+        except StaleSettings:
+            form.ask_again()
+            return self._page(form, stale=True, status=422)
+        flash(_("Changes saved"), "success")
+        return self._tried(state, warnings=form.warnings())
+
+    def test(self) -> ResponseReturnValue:
+        """Try the server with the saved settings."""
+        pressed()
+        return self._tried(current_state(), warnings=[])
+
+    def lift_limits(self) -> ResponseReturnValue:
+        """Ask the server to lift its rate limits for the acting account."""
+        state = current_state()
+        pressed()
+        actor = acting_person(state).id
+        give_back(state)
+        try:
+            self.provider.lift_limits(state.context(self.provider))
+        except ProviderError as error:
+            flash(problem_sentence(error), "warning")
+            return self._back(["rate_limited"])
+        with state.database.write() as connection:
+            audit.record(connection, actor=actor, action="limits.lifted", subject=self.provider.id)
+        flash(_("The rate limits for this account are lifted."), "success")
+        return self._back()
+
+    def clear_tokens(self) -> ResponseReturnValue:
+        """Ask before the tokens are forgotten."""
+        return render_template(
+            "commweb/clear_tokens.html",
+            provider=self.provider,
+            session=current_state().tokens(self.provider).read(),
+            button=PageForm(formdata=None),
+        )
+
+    def clear(self) -> ResponseReturnValue:
+        """Forget the tokens. The settings' version grows, so that an older form is refused."""
+        state = current_state()
+        pressed()
+        actor = acting_person(state).id
+        give_back(state)
+        state.settings.save(
+            provider_scope(self.provider.id),
+            self.provider.settings,
+            {},
+            expected_version=None,
+            actor=actor,
+            also=state.tokens(self.provider).clear,
+            detail={"cleared": "tokens"},
+        )
+        flash(_("The tokens are cleared."), "success")
+        return self._back()
+
+    def _tried(self, state: State, warnings: list[str]) -> ResponseReturnValue:
+        for sentence in warnings:
+            flash(sentence, "warning")
+        found = flash_findings(find(state, self.provider))
+        state.wake()
+        return self._back(found)
+
+    def _back(self, found: Sequence[str] = ()) -> ResponseReturnValue:
+        return redirect(url_for(f"commweb.{self.provider.id}.settings", found=list(found)), 303)
+
+    def _page(
+        self, form: SettingsForm, *, stale: bool = False, status: int = 200
+    ) -> ResponseReturnValue:
+        state = current_state()
+        page = render_template(
+            self.provider.form_template,
+            provider=self.provider,
+            form=form,
+            stale=stale,
+            session=state.tokens(self.provider).read(),
+            button=PageForm(formdata=None),
+            enabled=is_enabled(state, self.provider),
+            without_room=_courses_without_room(state, self.provider),
+            limited="rate_limited" in request.args.getlist("found"),
+        )
+        return page, status
+
+
+def _courses_without_room(state: State, provider: Provider) -> int:
+    if not provider.has_rooms:
+        return 0
+    return courses_without_room(state)

@@ -1,0 +1,118 @@
+"""The page "Sign in to get tokens": a user name and a password, once, for a token pair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from commweb.errors import ProviderError, StaleSettings
+from commweb.fields import (
+    PlainText,
+    SettingsForm,
+    SignInPasswordField,
+    StringField,
+    required,
+)
+from commweb.i18n import gettext as _
+from commweb.i18n import lazy_gettext
+from commweb.providers.base import Provider, SignedIn
+from commweb.state import State, current_state
+from commweb.web.effects import find, flash_findings, give_back, problem_sentence
+from commweb.web.permissions import acting_person
+from commweb.web.saving import empty_form, require_current, save_settings, typed_form
+
+__all__ = ["SignInFields", "SignInPages"]
+
+
+class SignInFields(SettingsForm):
+    """What signing in asks for besides the provider's plain settings."""
+
+    username = StringField(
+        lazy_gettext("User name"),
+        filters=[lambda text: text.strip() if text else text],
+        validators=[required(), PlainText()],
+        description=lazy_gettext(
+            "The account that is to make and keep the rooms. It has to be a server administrator."
+        ),
+    )
+    password = SignInPasswordField(
+        lazy_gettext("Password"),
+        validators=[required()],
+        description=lazy_gettext("Used once to sign in, never stored."),
+    )
+
+
+def sign_in_form(form_class: type[SettingsForm]) -> type[SignInFields]:
+    """The provider's form with a user name and a password in place of its tokens."""
+    tokens: dict[str, Any] = {"access_token": None, "refresh_token": None}
+    return type(f"SignIn{form_class.__name__}", (SignInFields, form_class), tokens)
+
+
+class SignInPages:
+    """The views of one provider."""
+
+    def __init__(self, provider: Provider, form_class: type[SettingsForm]) -> None:
+        self.provider = provider
+        self.form_class = sign_in_form(form_class)
+
+    def show(self) -> ResponseReturnValue:
+        """The form with the saved settings."""
+        return self._page(empty_form(current_state(), self.provider, self.form_class))
+
+    def sign_in(self) -> ResponseReturnValue:
+        """Get the tokens and save them with the settings they belong to.
+
+        The button on the settings page comes here too (``start``): nothing is checked then,
+        what was typed there is carried over.
+        """
+        state = current_state()
+        form = typed_form(state, self.provider, self.form_class)
+        if "start" in request.form:
+            return self._page(form)
+        if not form.validate():
+            return self._page(form, status=422)
+        person = acting_person(state)
+        try:
+            require_current(state, self.provider, form)
+            signed_in = self._ask(state, form)
+            save_settings(state, self.provider, form, person, signed_in=signed_in)
+        except StaleSettings:
+            form.ask_again()
+            return self._page(form, stale=True, status=422)
+        except ProviderError as error:
+            form.ask_again()
+            return self._page(form, problem=problem_sentence(error), status=422)
+        return self._done(state, form, signed_in)
+
+    def _ask(self, state: State, form: SignInFields) -> SignedIn:
+        give_back(state)
+        return self.provider.sign_in(
+            form.plain_values(self.provider.settings),
+            state.network,
+            str(form.username.data),
+            form.secrets()["password"],
+        )
+
+    def _done(self, state: State, form: SignInFields, signed_in: SignedIn) -> ResponseReturnValue:
+        flash(_("Changes saved"), "success")
+        flash(_("Signed in as %(user)s. The tokens are stored.", user=signed_in.user_id), "success")
+        for sentence in form.warnings():
+            flash(sentence, "warning")
+        found = flash_findings(find(state, self.provider))
+        state.wake()
+        return redirect(url_for(f"commweb.{self.provider.id}.settings", found=found), 303)
+
+    def _page(
+        self,
+        form: SignInFields,
+        *,
+        stale: bool = False,
+        problem: str | None = None,
+        status: int = 200,
+    ) -> ResponseReturnValue:
+        page = render_template(
+            "commweb/sign_in.html", provider=self.provider, form=form, stale=stale, problem=problem
+        )
+        return page, status

@@ -1,0 +1,127 @@
+"""A small foreign host for tests: courses in dictionaries, a database in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+from flask import Flask, request
+from flask_sqlalchemy import SQLAlchemy
+
+from commweb import CommWeb, Course, Group, Host, Member, Permission, Person, Role
+from commweb.providers import Registry
+from commweb.state import State, state_of
+
+
+@dataclass
+class Campus(Host):
+    """A host whose courses are what a test puts into it; ``broken`` makes every read raise."""
+
+    course_table: dict[str, Course] = field(default_factory=dict)
+    member_table: dict[str, list[Member]] = field(default_factory=dict)
+    group_table: dict[str, list[Group]] = field(default_factory=dict)
+    broken: bool = False
+
+    def _check(self) -> None:
+        if self.broken:
+            raise RuntimeError("the host's database is away")
+
+    def current_person(self) -> Person | None:
+        name = request.headers.get("X-Person") if request else None
+        return person(name) if name else None
+
+    def login_url(self, next: str) -> str | None:
+        return f"/login?next={next}"
+
+    def can(self, person: Person, permission: Permission, course_id: str | None = None) -> bool:
+        if person.id == "admin":
+            return True
+        members = self.member_table.get(course_id or "", [])
+        mine = [member for member in members if member.person.id == person.id]
+        if permission is Permission.VIEW_COURSE:
+            return bool(mine)
+        teaches = any(member.role is not Role.PARTICIPANT for member in mine)
+        return permission is Permission.CONFIGURE_COURSE and teaches
+
+    def course(self, id: str) -> Course | None:
+        self._check()
+        return self.course_table.get(id)
+
+    def courses(self) -> Iterable[Course]:
+        self._check()
+        return list(self.course_table.values())
+
+    def groups(self, course_id: str) -> Iterable[Group]:
+        self._check()
+        return list(self.group_table.get(course_id, []))
+
+    def members(self, course_id: str) -> Iterable[Member]:
+        self._check()
+        return list(self.member_table.get(course_id, []))
+
+    def person(self, id: str) -> Person | None:
+        self._check()
+        return person(id)
+
+    def add(self, course_id: str, *members: Member, name: str = "Algebra") -> None:
+        self.course_table[course_id] = Course(
+            course_id, name, name[:8], f"http://lms.example/courses/{course_id}"
+        )
+        self.member_table[course_id] = list(members)
+
+
+def person(name: str, **values: Any) -> Person:
+    """Somebody whose id and user name are ``name``."""
+    return Person(name, name, name.title(), **values)
+
+
+def student(name: str, **values: Any) -> Member:
+    return Member(person(name), Role.PARTICIPANT, **values)
+
+
+def teacher(name: str, **values: Any) -> Member:
+    return Member(person(name), Role.MODERATOR, **values)
+
+
+@dataclass
+class Site:
+    """One app with commweb, and the handles a test needs."""
+
+    app: Flask
+    db: SQLAlchemy
+    comm: CommWeb
+    campus: Campus
+
+    @property
+    def state(self) -> State:
+        return state_of(self.app)
+
+
+@contextmanager
+def site(folder: Path, registry: Registry | None = None, **config: Any) -> Iterator[Site]:
+    """A site on a SQLite file in ``folder``, tables made; closed at the end."""
+    app = Flask("campus", instance_path=str(folder))
+    app.config.update(
+        SECRET_KEY="not-a-secret",
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{folder / 'campus.db'}",
+        COMMWEB_SECRET_KEYS=[Fernet.generate_key().decode()],
+        COMMWEB_QUEUE_URL="inline",
+        **config,
+    )
+    db = SQLAlchemy(app)
+    comm = CommWeb()
+    campus = Campus()
+    comm.init_app(app, db=db, host=campus, registry=registry)
+    with app.app_context():
+        comm.upgrade()
+    try:
+        yield Site(app, db, comm, campus)
+    finally:
+        state_of(app).database.dispose()
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
