@@ -234,15 +234,6 @@ class StoredTokens:
         if row is not None:
             self._put(connection, row, {**FORGOTTEN, **FRESH})
 
-    def rekey(self, connection: Connection) -> int:
-        """Seal what is stored with the first key; how many values. Raises `EncryptionError`."""
-        row = self._row(connection)
-        stored = {name: getattr(row, name, None) for name in ("access", "refresh", "previous")}
-        values = {name: self._sealer.rotate(text) for name, text in stored.items() if text}
-        if row is not None and values:
-            self._update(connection, Row.generation == row.generation, **values)
-        return len(values)
-
     def _row(self, connection: Connection) -> Any:
         query = select(*Row.__table__.columns).where(Row.provider == self._provider)
         return connection.execute(query).one_or_none()

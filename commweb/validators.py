@@ -47,7 +47,6 @@ class PlainText:
     def __init__(self, max_length: int = MAX_TEXT, *, lines: bool = False) -> None:
         self.max_length = max_length
         self.lines = lines
-        self.field_flags = {"maxlength": max_length}
 
     def __call__(self, form: Any, field: Field) -> None:
         value = field.data or ""

@@ -139,6 +139,7 @@ class CourseForm(FlaskForm):  # type: ignore[misc]
     group_mode = SelectField(
         "Group mode",
         description="With separate groups, students see only their own group.",
+        coerce=lambda value: value.value if isinstance(value, GroupMode) else str(value),
         choices=[
             (GroupMode.NONE.value, "No groups"),
             (GroupMode.SEPARATE.value, "Separate groups"),

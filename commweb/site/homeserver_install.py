@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["SYNAPSE", "HomeserverError", "install_synapse", "python_of"]
+__all__ = ["HomeserverError", "install_synapse", "python_of"]
 
-SYNAPSE = "matrix-synapse==1.163.2"
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_CONSTRAINTS = _REPOSITORY / "constraints-synapse.txt"
+_PINNED = _REPOSITORY / "constraints-synapse.txt"  # the tested version and all it needs
 _MARKER = "commweb-installed"
 _NO_NETWORK = (
     "No matching distribution",
@@ -81,9 +80,8 @@ def _only_one(lock: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _fingerprint() -> str:
-    pinned = _CONSTRAINTS.read_bytes() if _CONSTRAINTS.exists() else b""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return hashlib.sha256(f"{SYNAPSE} {version} ".encode() + pinned).hexdigest()
+    version = f"{sys.version_info.major}.{sys.version_info.minor} "
+    return hashlib.sha256(version.encode() + _PINNED.read_bytes()).hexdigest()
 
 
 def _is_good(venv: Path) -> bool:
@@ -105,10 +103,8 @@ def _install(venv: Path) -> None:
             f"A virtualenv for Synapse could not be made in {venv}. "
             "On Debian, install the package python3-venv."
         )
-    command = [str(python_of(venv)), "-m", "pip", "install", "--no-input", "--retries", "2"]
-    if _CONSTRAINTS.exists():
-        command += ["-c", str(_CONSTRAINTS)]
-    code, output = _run([*command, SYNAPSE])
+    pip = [str(python_of(venv)), "-m", "pip", "install", "--no-input", "--retries", "2"]
+    code, output = _run([*pip, "-r", str(_PINNED)])
     if code:
         raise HomeserverError(_why_not_installed(_keep(venv, output), output))
     (venv / _MARKER).write_text(_fingerprint(), encoding="utf-8")

@@ -6,7 +6,7 @@
     if (!field) { return; }
     function show(shown) {
       field.type = shown ? "text" : "password";
-      button.setAttribute("aria-pressed", String(shown));
+      button.firstElementChild.textContent = shown ? button.dataset.hide : button.dataset.show;
     }
     button.hidden = false;
     button.addEventListener("click", function () { show(field.type === "password"); });

@@ -78,7 +78,7 @@ def show(course_id: int) -> ResponseReturnValue:
 def edit(course_id: int) -> ResponseReturnValue:
     course = _editable(course_id)
     name = course.full_name
-    form = CourseForm(obj=course, data={"group_mode": course.group_mode.value, "image": None})
+    form = CourseForm(obj=course)
     if form.validate_on_submit():
         if _save(course, form):
             flash("Changes saved", "success")

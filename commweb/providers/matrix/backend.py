@@ -1,0 +1,236 @@
+"""Rooms on a Matrix homeserver: what the engine asks, in the homeserver's calls.
+
+Each method is safe to repeat. Which refusals mean "it is so already" was found out on Synapse;
+the codes alone do not tell, so its English sentences are looked at too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from commweb.errors import Refused, RoomGone, RoomUnsettled
+from commweb.i18n import gettext as _
+from commweb.net import Door
+from commweb.providers.base import Backend
+from commweb.providers.matrix import identifiers
+from commweb.providers.matrix.accounts import Accounts
+from commweb.providers.matrix.client import MatrixClient
+from commweb.providers.matrix.creating import RoomMaker
+from commweb.providers.matrix.rooms import NewRoomRules, changed_levels, observed
+from commweb.providers.matrix.transport import MatrixRefused
+from commweb.providers.rooms import (
+    AccountFacts,
+    CreateRoom,
+    DeleteRoom,
+    EnsureAccount,
+    Join,
+    ObservedRoom,
+    Picture,
+    Remove,
+    RepairPower,
+    RoomRef,
+    SetLevels,
+    SetName,
+    SetPicture,
+    SetTopic,
+)
+
+__all__ = ["Acting", "MatrixBackend"]
+
+REASON = "Not a member of the course"
+GOING_ON = ("scheduled", "active")
+
+
+@dataclass(frozen=True)
+class Acting:
+    """The account that makes and keeps the rooms, and its server's name."""
+
+    user_id: str
+    server_name: str
+
+
+class MatrixBackend(Backend):
+    """One thread's work as the acting account. ``door`` is closed with it."""
+
+    def __init__(
+        self,
+        client: MatrixClient,
+        door: Door,
+        acting: Acting,
+        *,
+        rules: NewRoomRules,
+        sso_provider_id: str = "",
+    ) -> None:
+        self._client = client
+        self._door = door
+        self._acting = acting
+        self._accounts = Accounts(client, acting.server_name, rules.federate, sso_provider_id)
+        self._maker = RoomMaker(client, acting.user_id, acting.server_name, rules)
+
+    def close(self) -> None:
+        self._door.close()
+
+    def identify(self, username: str, taken: frozenset[str]) -> str:
+        return identifiers.user_id(username, self._acting.server_name, taken)
+
+    def observe(self, room: RoomRef) -> ObservedRoom | None:
+        """One request. A room nobody is in any more is gone: nobody could let us in again."""
+        room_id = _id_of(room)
+        events = self._client.room_state(room_id)
+        seen = observed(room_id, events or (), self._acting.user_id)
+        if seen is None or all(member.membership != "join" for member in seen.members.values()):
+            return None
+        return seen
+
+    def create(self, room: RoomRef, action: CreateRoom) -> str:
+        uri = None
+        if action.picture is not None:
+            try:
+                uri = self._uploaded(action.picture)
+            except Refused:
+                uri = None  # a room without its picture is better than none
+        return self._maker.make(action, uri)
+
+    def ensure_account(self, action: EnsureAccount) -> AccountFacts:
+        return self._accounts.ensure(action)
+
+    def join(self, room: RoomRef, action: Join) -> None:
+        name = action.remote_user_id
+        if not identifiers.is_on(name, self._acting.server_name):
+            self._put_in(self._client.invite, room, name)
+        else:
+            self._put_in(self._client.admin_join, room, name)
+
+    def _put_in(self, put: Callable[[str, str], None], room: RoomRef, name: str) -> None:
+        try:
+            with _room_answers():
+                put(_id_of(room), name)
+        except MatrixRefused as error:
+            if error.status == 403 and "already in the room" in error.server_text:
+                return
+            if error.errcode == "M_BAD_STATE" or "banned" in error.server_text:
+                raise Refused(
+                    _("%(user)s is banned from the room.", user=name), status=403
+                ) from None
+            if error.status == 404 and error.errcode == "M_NOT_FOUND":
+                raise Refused(
+                    _("%(user)s has no account on the homeserver.", user=name), status=404
+                ) from None
+            if error.status == 404:
+                raise _gone() from None
+            raise
+
+    def remove(self, room: RoomRef, action: Remove) -> None:
+        try:
+            with _room_answers():
+                self._client.remove_member(_id_of(room), action.remote_user_id, REASON)
+        except MatrixRefused as error:
+            if error.errcode == "M_BAD_STATE":
+                return  # banned: out already
+            raise
+
+    def set_name(self, room: RoomRef, action: SetName) -> None:
+        with _room_answers():
+            self._client.put_state(_id_of(room), "m.room.name", {"name": action.name})
+
+    def set_topic(self, room: RoomRef, action: SetTopic) -> None:
+        with _room_answers():
+            self._client.put_state(_id_of(room), "m.room.topic", {"topic": action.topic})
+
+    def set_picture(self, room: RoomRef, action: SetPicture) -> str | None:
+        uri = None
+        if action.picture is not None:
+            uri = action.uri or self._uploaded(action.picture)
+        with _room_answers():
+            self._client.put_state(_id_of(room), "m.room.avatar", {"url": uri} if uri else {})
+        return uri
+
+    def _uploaded(self, picture: Picture) -> str:
+        try:
+            return self._client.upload(picture.read(), picture.media_type, picture.digest)
+        except MatrixRefused as error:
+            if error.status != 413:
+                raise
+            raise Refused(
+                _("The picture is larger than the homeserver takes."),
+                status=413,
+                errcode=error.errcode,
+            ) from None
+
+    def set_levels(self, room: RoomRef, action: SetLevels) -> None:
+        room_id = _id_of(room)
+        with _room_answers():
+            content = self._client.state(room_id, "m.room.power_levels")
+            changed = changed_levels(content, action.levels, action.read_only)
+            if changed != content:
+                self._client.put_state(room_id, "m.room.power_levels", changed)
+
+    def repair_power(self, room: RoomRef, action: RepairPower) -> None:
+        room_id = _id_of(room)
+        try:
+            self._client.make_room_admin(room_id)
+        except MatrixRefused as error:
+            if error.status == 404:
+                raise _gone() from None
+            if error.status != 400:
+                raise
+            # No other local member has power; as a member or creator we may still get in.
+        try:
+            self._client.join(room_id)
+        except MatrixRefused as error:
+            if error.status not in (403, 404):
+                raise
+            raise Refused(
+                _(
+                    "The acting account has left the room, and nobody in it has the power to let "
+                    "it back in."
+                ),
+                status=error.status,
+            ) from None
+
+    def delete(self, room: RoomRef, action: DeleteRoom) -> str | None:
+        if action.delete_id is not None:
+            found = self._client.deletion(action.delete_id)
+            if found is not None and found.status == "complete":
+                return None
+            if found is not None and found.status in GOING_ON:
+                return action.delete_id
+        if room.remote_id is None:
+            return None
+        try:
+            return self._client.delete_room(room.remote_id)
+        except MatrixRefused as error:
+            if error.status == 404:
+                return None
+            if error.status != 400:
+                raise
+            refusal = error
+        going_on = [one for one in self._client.deletions(room.remote_id) if one.status in GOING_ON]
+        if not going_on:
+            raise refusal
+        return going_on[-1].delete_id
+
+
+def _id_of(room: RoomRef) -> str:
+    if room.remote_id is None:
+        raise _gone()
+    return room.remote_id
+
+
+def _gone() -> RoomGone:
+    return RoomGone(_("The room is not on the homeserver any more."))
+
+
+@contextmanager
+def _room_answers() -> Iterator[None]:
+    """Our own account is out of the room: the next look at it says how to get back in."""
+    try:
+        yield
+    except MatrixRefused as error:
+        if error.status != 403 or "not in room" not in error.server_text:
+            raise
+        raise RoomUnsettled(
+            _("The acting account is not in the room any more."), retry_after_seconds=1.0
+        ) from None

@@ -1,0 +1,295 @@
+"""The homeserver's calls that commweb uses, one method an endpoint.
+
+Sources: Matrix client-server API (https://spec.matrix.org/latest/client-server-api/, "CS" below)
+and Synapse's admin API (https://element-hq.github.io/synapse/latest/admin_api/, "admin" below).
+Every method may raise `commweb.errors.ProviderError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from commweb.errors import Refused, Unreachable
+from commweb.i18n import gettext as _
+from commweb.providers.matrix.transport import Caller, Json, Upload, path_of
+
+__all__ = ["Deletion", "Limits", "MatrixClient", "RoomDetails", "User", "WhoAmI"]
+
+ADMIN = "/_synapse/admin"
+CLIENT = "/_matrix/client/v3"
+
+
+@dataclass(frozen=True)
+class WhoAmI:
+    """Whose token it is. ``device_id`` is None for a token without a device."""
+
+    user_id: str
+    device_id: str | None
+
+    @property
+    def server_name(self) -> str:
+        return self.user_id.partition(":")[2]
+
+
+@dataclass(frozen=True)
+class User:
+    """An account on this server."""
+
+    user_id: str
+    display_name: str | None
+    admin: bool
+    deactivated: bool
+    locked: bool
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A user's own rate limit; both zero: none. `None` instead of this: the server's apply."""
+
+    messages_per_second: int
+    burst_count: int
+
+
+@dataclass(frozen=True)
+class RoomDetails:
+    """What the server's list of rooms says, also of a room without state."""
+
+    room_id: str
+    creator: str | None
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """How far a deletion is. ``status``: scheduled, active, complete or failed."""
+
+    delete_id: str
+    status: str
+
+
+class MatrixClient:
+    """Calls as the acting account."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._call = caller.call
+
+    def whoami(self) -> WhoAmI:
+        """CS: GET /account/whoami."""
+        content = self._call("GET", f"{CLIENT}/account/whoami").content
+        device_id = content.get("device_id")
+        return WhoAmI(_text(content, "user_id"), str(device_id) if device_id else None)
+
+    def default_room_version(self) -> str:
+        """CS: GET /capabilities, ``m.room_versions``; "1" for a server that does not say."""
+        content = self._call("GET", f"{CLIENT}/capabilities").content
+        versions = _object(_object(content, "capabilities"), "m.room_versions")
+        return str(versions.get("default", "1"))
+
+    # Accounts
+
+    def is_admin(self, user_id: str) -> bool:
+        """admin/user_admin_api: whether a user is a server administrator."""
+        path = path_of(ADMIN + "/v1/users/{}/admin", user_id)
+        return bool(self._call("GET", path).content.get("admin"))
+
+    def user(self, user_id: str) -> User | None:
+        """admin/user_admin_api: query a user account; None when there is none."""
+        try:
+            return _user(self._call("GET", path_of(ADMIN + "/v2/users/{}", user_id)).content)
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def put_user(
+        self,
+        user_id: str,
+        display_name: str,
+        external_ids: Sequence[Mapping[str, str]] | None = None,
+    ) -> User:
+        """admin/user_admin_api: create or modify an account. No password and no e-mail
+        address: one that another account holds would be moved here silently."""
+        body: Json = {"displayname": display_name}
+        if external_ids is not None:
+            body["external_ids"] = [dict(external) for external in external_ids]
+        return _user(self._call("PUT", path_of(ADMIN + "/v2/users/{}", user_id), body=body).content)
+
+    def limits(self, user_id: str) -> Limits | None:
+        """admin/user_admin_api: a user's override of the rate limits; None when there is none."""
+        content = self._call("GET", _limits_path(user_id)).content
+        if not content:
+            return None
+        return Limits(content.get("messages_per_second") or 0, content.get("burst_count") or 0)
+
+    def set_limits(self, user_id: str, limits: Limits) -> None:
+        """admin/user_admin_api: override the rate limits of a user."""
+        body = {
+            "messages_per_second": limits.messages_per_second,
+            "burst_count": limits.burst_count,
+        }
+        self._call("POST", _limits_path(user_id), body=body)
+
+    def delete_limits(self, user_id: str) -> None:
+        """admin/user_admin_api: the server's own rate limits apply again."""
+        self._call("DELETE", _limits_path(user_id))
+
+    # Rooms
+
+    def create_room(self, content: Mapping[str, Any]) -> str:
+        """CS: POST /createRoom; the room's id. Not safe to repeat without an alias."""
+        return _text(self._call("POST", f"{CLIENT}/createRoom", body=content).content, "room_id")
+
+    def alias(self, alias: str) -> str | None:
+        """CS: GET /directory/room/{alias}: the room's id; None when nobody has the alias."""
+        path = path_of(CLIENT + "/directory/room/{}", alias)
+        try:
+            return _text(self._call("GET", path).content, "room_id")
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def delete_alias(self, alias: str) -> None:
+        """CS: DELETE /directory/room/{alias}; one that is not there is fine."""
+        try:
+            self._call("DELETE", path_of(CLIENT + "/directory/room/{}", alias))
+        except Refused as error:
+            if error.status != 404:
+                raise
+
+    def room_state(self, room_id: str) -> list[Json] | None:
+        """admin/rooms: the current state events of any room; None when there is no such room."""
+        path = path_of(ADMIN + "/v1/rooms/{}/state", room_id)
+        try:
+            events = self._call("GET", path).content.get("state")
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+        if not isinstance(events, list):
+            raise Unreachable(_("The homeserver's answer is not complete."))
+        return [event for event in events if isinstance(event, dict)]
+
+    def room_details(self, room_id: str) -> RoomDetails | None:
+        """admin/rooms: room details; None when there is no such room."""
+        try:
+            content = self._call("GET", path_of(ADMIN + "/v1/rooms/{}", room_id)).content
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+        return RoomDetails(room_id, content.get("creator"))
+
+    def state(self, room_id: str, event_type: str, state_key: str = "") -> Json:
+        """CS: GET /rooms/{id}/state/{type}/{key}: the event's content."""
+        return self._call("GET", _state_path(room_id, event_type, state_key)).content
+
+    def put_state(
+        self, room_id: str, event_type: str, content: Mapping[str, Any], state_key: str = ""
+    ) -> None:
+        """CS: PUT /rooms/{id}/state/{type}/{key}. The same content again makes no new event."""
+        self._call("PUT", _state_path(room_id, event_type, state_key), body=content)
+
+    def admin_join(self, room_id: str, user_id: str) -> None:
+        """admin/room_membership: put a local user into a room (invite and join in one)."""
+        path = path_of(ADMIN + "/v1/join/{}", room_id)
+        self._call("POST", path, body={"user_id": user_id})
+
+    def invite(self, room_id: str, user_id: str) -> None:
+        """CS: POST /rooms/{id}/invite, for people of other servers."""
+        path = path_of(CLIENT + "/rooms/{}/invite", room_id)
+        self._call("POST", path, body={"user_id": user_id})
+
+    def remove_member(self, room_id: str, user_id: str, reason: str) -> None:
+        """CS: PUT m.room.member ``leave``: unlike a kick it may be repeated."""
+        content = {"membership": "leave", "reason": reason}
+        self.put_state(room_id, "m.room.member", content, user_id)
+
+    def join(self, room_id: str) -> None:
+        """CS: POST /rooms/{id}/join, as the acting account."""
+        self._call("POST", path_of(CLIENT + "/rooms/{}/join", room_id), body={})
+
+    def make_room_admin(self, room_id: str) -> None:
+        """admin/rooms: give the acting account the highest power a local member has."""
+        self._call("POST", path_of(ADMIN + "/v1/rooms/{}/make_room_admin", room_id), body={})
+
+    def delete_room(self, room_id: str) -> str:
+        """admin/rooms, version 2: start to remove everybody and purge; an id to ask with."""
+        path = path_of(ADMIN + "/v2/rooms/{}", room_id)
+        content = self._call("DELETE", path, body={"purge": True, "block": False}).content
+        return _text(content, "delete_id")
+
+    def deletion(self, delete_id: str) -> Deletion | None:
+        """admin/rooms: status of one deletion; None when the server has forgotten it."""
+        path = path_of(ADMIN + "/v2/rooms/delete_status/{}", delete_id)
+        try:
+            content = self._call("GET", path).content
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+        return Deletion(delete_id, _text(content, "status"))
+
+    def deletions(self, room_id: str) -> list[Deletion]:
+        """admin/rooms: the deletions of a room that the server remembers."""
+        path = path_of(ADMIN + "/v2/rooms/{}/delete_status", room_id)
+        try:
+            results = self._call("GET", path).content.get("results")
+        except Refused as error:
+            if error.status == 404:
+                return []
+            raise
+        return [
+            Deletion(str(result.get("delete_id", "")), str(result.get("status", "")))
+            for result in (results if isinstance(results, list) else [])
+            if isinstance(result, dict)
+        ]
+
+    # Pictures
+
+    def largest_upload(self) -> int | None:
+        """CS: GET /_matrix/client/v1/media/config: bytes; None when the server does not say."""
+        size = self._call("GET", "/_matrix/client/v1/media/config").content.get("m.upload.size")
+        return size if isinstance(size, int) else None
+
+    def upload(self, data: bytes, media_type: str, filename: str) -> str:
+        """CS: POST /_matrix/media/v3/upload; the ``mxc://`` URI."""
+        content = self._call(
+            "POST",
+            "/_matrix/media/v3/upload",
+            body=Upload(data, media_type),
+            query={"filename": filename},
+        ).content
+        return _text(content, "content_uri")
+
+
+def _limits_path(user_id: str) -> str:
+    return path_of(ADMIN + "/v1/users/{}/override_ratelimit", user_id)
+
+
+def _state_path(room_id: str, event_type: str, state_key: str) -> str:
+    return path_of(CLIENT + "/rooms/{}/state/{}/{}", room_id, event_type, state_key)
+
+
+def _text(content: Mapping[str, Any], key: str) -> str:
+    value = content.get(key)
+    if not isinstance(value, str) or not value:
+        raise Unreachable(_("The homeserver's answer is not complete."))
+    return value
+
+
+def _object(content: Mapping[str, Any], key: str) -> Json:
+    value = content.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _user(content: Json) -> User:
+    display_name = content.get("displayname")
+    return User(
+        user_id=_text(content, "name"),
+        display_name=display_name if isinstance(display_name, str) else None,
+        admin=bool(content.get("admin")),
+        deactivated=bool(content.get("deactivated")),
+        locked=bool(content.get("locked")),
+    )

@@ -1,0 +1,107 @@
+"""Exactly one room for one creation key, whatever gets lost on the way.
+
+createRoom has no transaction id, so the alias made from the key stops a second room, and the
+key in the create event tells whether a room with that alias is ours. A server that was killed
+inside createRoom keeps the alias pointing at a half-made room; once that is old enough, the
+alias and the room are removed and the room is made again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from commweb.errors import Refused, RoomUnsettled
+from commweb.i18n import gettext as _
+from commweb.providers.matrix.client import MatrixClient
+from commweb.providers.matrix.identifiers import room_alias, room_alias_name
+from commweb.providers.matrix.rooms import Birthmark, NewRoomRules, birthmark, creation_content
+from commweb.providers.rooms import CreateRoom
+
+__all__ = ["ALIAS_TAKEN", "SETTLES_AFTER_SECONDS", "RoomMaker"]
+
+ALIAS_TAKEN = "COMMWEB_ALIAS_TAKEN"
+SETTLES_AFTER_SECONDS = 60.0
+IN_USE = "M_ROOM_IN_USE"
+
+
+@dataclass(frozen=True)
+class RoomMaker:
+    """Makes rooms as ``own_id`` on ``server_name``, by ``rules``."""
+
+    client: MatrixClient
+    own_id: str
+    server_name: str
+    rules: NewRoomRules
+
+    def make(self, action: CreateRoom, picture_uri: str | None) -> str:
+        """The id of the one room with this key: made now, or found and complete.
+
+        Raises `RoomUnsettled` for a half-made room that is still young, and `Refused` with the
+        code ``COMMWEB_ALIAS_TAKEN`` when the alias is somebody else's: a new key is needed.
+        """
+        if action.creation_started_at_seconds is not None:
+            found = self._found(action)
+            if found is not None:
+                return found
+        content = creation_content(
+            action,
+            alias_name=room_alias_name(action.slug, action.creation_key),
+            own_id=self.own_id,
+            room_version=self.client.default_room_version(),
+            rules=self.rules,
+            picture_uri=picture_uri,
+        )
+        try:
+            return self.client.create_room(content)
+        except Refused as error:
+            # 409: another request with the same alias was faster.
+            if error.errcode != IN_USE and error.status != 409:
+                raise
+        found = self._found(action)
+        if found is None:
+            raise _unsettled(1.0)
+        return found
+
+    def _found(self, action: CreateRoom) -> str | None:
+        """The complete room behind our alias; None when there is none (any more)."""
+        alias = room_alias(action.slug, action.creation_key, self.server_name)
+        room_id = self.client.alias(alias)
+        if room_id is None:
+            return None
+        events = self.client.room_state(room_id)
+        mark = birthmark(events or (), self.own_id)
+        if not self._is_ours(room_id, mark, action.creation_key):
+            raise Refused(
+                _("The address of the room is taken by somebody else's room."),
+                errcode=ALIAS_TAKEN,
+            )
+        if mark.complete:
+            return room_id
+        self._wait_or_remove(alias, room_id, mark, action)
+        return None
+
+    def _is_ours(self, room_id: str, mark: Birthmark, creation_key: str) -> bool:
+        if mark.sender is not None:
+            return mark.sender == self.own_id and mark.creation_key == creation_key
+        # No create event yet: only the list of rooms still knows who began it.
+        details = self.client.room_details(room_id)
+        return details is not None and details.creator == self.own_id
+
+    def _wait_or_remove(
+        self, alias: str, room_id: str, mark: Birthmark, action: CreateRoom
+    ) -> None:
+        age = mark.age_seconds
+        if age is None:
+            age = time.time() - (action.creation_started_at_seconds or time.time())
+        if age < SETTLES_AFTER_SECONDS:
+            raise _unsettled(SETTLES_AFTER_SECONDS - max(age, 0.0) + 1.0)
+        # The alias first and at once: the deletion takes its time and nobody waits for it.
+        self.client.delete_alias(alias)
+        self.client.delete_room(room_id)
+
+
+def _unsettled(seconds: float) -> RoomUnsettled:
+    return RoomUnsettled(
+        _("The homeserver has not finished making the room."), retry_after_seconds=seconds
+    )
