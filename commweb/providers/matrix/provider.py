@@ -1,0 +1,133 @@
+"""`MatrixProvider`: rooms on a Matrix homeserver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from commweb.encryption import Secret
+from commweb.errors import Refused
+from commweb.i18n import gettext as _
+from commweb.i18n import lazy_gettext
+from commweb.net import Door, NetworkPolicy
+from commweb.providers.base import Backend, Finding, Provider, ProviderContext, SignedIn
+from commweb.providers.matrix import public
+from commweb.providers.matrix.backend import MatrixBackend
+from commweb.providers.matrix.checks import NO_LIMITS, check
+from commweb.providers.matrix.rooms import NewRoomRules
+from commweb.providers.matrix.session import HOME_SERVER_URL, HomeserverSession
+from commweb.providers.matrix.transport import Transport
+from commweb.settings import Setting
+
+if TYPE_CHECKING:
+    from commweb.fields import SettingsForm
+
+__all__ = ["MatrixProvider"]
+
+ELEMENT_WEB_URL = "element_web_url"
+CREATE_ROOMS = "create_rooms_for_new_courses"
+LOGIN_SECONDS = 20.0
+LIFT_SECONDS = 10.0
+
+
+class MatrixProvider(Provider):
+    """Matrix: a room on a homeserver for each course, opened with Element in a browser."""
+
+    id = "matrix"
+    name = lazy_gettext("Matrix")
+    form_template = "commweb/matrix_settings.html"
+    settings = (
+        Setting(HOME_SERVER_URL, ""),
+        Setting(ELEMENT_WEB_URL, ""),
+        Setting(CREATE_ROOMS, True),
+        Setting("federate", False),
+        Setting("encrypt", False),
+        Setting("history_visibility", "shared"),
+        Setting("closing_rule", "remove_members"),
+        Setting("sso_provider_id", ""),
+        Setting("respect_hand_changes", True),
+        Setting("fast_fill", False),
+    )
+
+    def settings_form(self) -> type[SettingsForm]:
+        from commweb.providers.matrix.forms import MatrixSettingsForm
+
+        return MatrixSettingsForm
+
+    def server_url(self, values: Mapping[str, Any]) -> str:
+        return str(values.get(HOME_SERVER_URL) or "")
+
+    def configured(self, values: Mapping[str, Any], has_session: bool) -> bool:
+        return has_session and bool(values.get(HOME_SERVER_URL) and values.get(ELEMENT_WEB_URL))
+
+    def wanted_for_new_courses(self, values: Mapping[str, Any]) -> bool:
+        return bool(values.get(CREATE_ROOMS))
+
+    def check(self, context: ProviderContext, deadline_seconds: float) -> list[Finding]:
+        return check(context, deadline_seconds)
+
+    def sign_in(
+        self, values: Mapping[str, Any], network: NetworkPolicy, username: str, password: Secret
+    ) -> SignedIn:
+        """A new session of its own device. A wrong name or password raises `Refused`, too many
+        tries `RateLimited` with the time to wait."""
+        refusal: Refused | None = None
+        with Door(network) as door:
+            transport = Transport(door, self.server_url(values), seconds=LOGIN_SECONDS)
+            try:
+                done = public.login(transport, username, password)
+            except Refused as error:
+                refusal = error
+        if refusal is not None:
+            raise _sign_in_refusal(refusal)
+        return SignedIn(done.pair, done.user_id, done.device_id)
+
+    def lift_limits(self, context: ProviderContext) -> None:
+        session = HomeserverSession.open(context, seconds=LIFT_SECONDS)
+        try:
+            session.client.set_limits(session.acting().user_id, NO_LIMITS)
+        finally:
+            session.close()
+
+    def backend(self, context: ProviderContext) -> Backend:
+        """Asks the homeserver whose session it is, if that is not known yet."""
+        session = HomeserverSession.open(context)
+        try:
+            acting = session.acting()
+        except BaseException:
+            session.close()
+            raise
+        values = context.values
+        return MatrixBackend(
+            session.client,
+            session.door,
+            acting,
+            rules=NewRoomRules(
+                federate=bool(values["federate"]),
+                encrypt=bool(values["encrypt"]),
+                history_visibility=str(values["history_visibility"]),
+            ),
+            sso_provider_id=str(values["sso_provider_id"]),
+        )
+
+    def room_url(self, values: Mapping[str, Any], remote_id: str) -> str | None:
+        base = str(values.get(ELEMENT_WEB_URL) or "")
+        # Readable as the room's id; what could end the fragment or the id is encoded.
+        return f"{base}/#/room/{quote(remote_id, safe='!:')}" if base else None
+
+
+def _sign_in_refusal(error: Refused) -> Refused:
+    if error.errcode == "M_FORBIDDEN":
+        return Refused(
+            _("The homeserver does not accept this user name and password."),
+            status=error.status,
+            errcode=error.errcode,
+        )
+    if error.errcode in ("M_UNRECOGNIZED", "M_UNKNOWN"):
+        return Refused(
+            _("The homeserver offers no sign-in with a password."),
+            status=error.status,
+            errcode=error.errcode,
+        )
+    return error
