@@ -52,6 +52,7 @@ def _closed_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     def check(sock: socket.socket, address: Any) -> None:
         inet = sock.family in {socket.AF_INET, socket.AF_INET6}
         if inet and not (loopback_allowed and _is_loopback(address[0])):
+            sock.close()  # its owner does not expect what is raised now
             refuse(address[0])
 
     def guarded_connect(sock: socket.socket, address: Any) -> None:

@@ -26,6 +26,8 @@ ADMIN = "commweb"
 ACTOR = "make run"
 TOKEN_LIFETIME = "5m"  # noqa: S105 (a duration)
 ELEMENT = "https://app.element.io"
+# Everybody signs in from this one machine. The limits for each account stay as they are.
+LIMITS = {"rc_login": {"address": {"per_second": 1, "burst_count": 100}}}
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,10 @@ def bring_up(instance: Path, say: Callable[[str], None]) -> Homeserver:
     """Install Synapse where it is missing and start the instance's. Raises `HomeserverError`."""
     python = install_synapse(say=say)
     server = Homeserver(
-        instance / "homeserver", python, refreshable_access_token_lifetime=TOKEN_LIFETIME
+        instance / "homeserver",
+        python,
+        refreshable_access_token_lifetime=TOKEN_LIFETIME,
+        config=LIMITS,
     )
     say("Starting the homeserver ...")
     server.start()

@@ -32,7 +32,6 @@ class MatrixSettingsForm(SettingsForm):
         "closing_rule",
         "sso_provider_id",
         "respect_hand_changes",
-        "fast_fill",
     )
 
     home_server_url = HttpUrlField(
@@ -114,11 +113,4 @@ class MatrixSettingsForm(SettingsForm):
     respect_hand_changes = BooleanField(
         _("Keep what people change in the chat"),
         description=_("A name, topic or power level that was set by hand in a room stays."),
-    )
-    fast_fill = BooleanField(
-        _("Fill large rooms faster"),
-        description=_(
-            "A new room can be joined by anybody on the homeserver who knows its ID while it is "
-            "being filled."
-        ),
     )
