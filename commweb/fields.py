@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
+import wtforms
 from flask import request
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, Field, HiddenField, PasswordField, SelectField, StringField
+from wtforms import BooleanField, Field, HiddenField, PasswordField, SelectChoice
 from wtforms.validators import StopValidation, ValidationError
 from wtforms.widgets import PasswordInput, TextInput
 
@@ -97,10 +98,33 @@ class StoredFacts:
         return gettext("A token is stored since %(when)s. Leave this empty to keep it.", when=when)
 
 
-class HttpUrlField(StringField):  # type: ignore[misc]
+class StringField(wtforms.StringField):  # type: ignore[misc]
+    """Text. A field that is missing from what was sent is empty, as if it had been emptied."""
+
+    data: Any
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        self.data = valuelist[0] if valuelist else ""
+
+
+class SelectField(wtforms.SelectField):  # type: ignore[misc]
+    """A list of (value, label). A field that is missing from what was sent keeps what the form
+    was made with."""
+
+    def __init__(self, *args: Any, choices: Iterable[tuple[str, Any]] = (), **kwargs: Any) -> None:
+        made = [SelectChoice(value, label) for value, label in choices]
+        super().__init__(*args, choices=made, **kwargs)
+
+    def pre_validate(self, form: Any) -> None:
+        try:
+            super().pre_validate(form)
+        except ValidationError:
+            raise ValidationError(gettext("Choose one of the list.")) from None
+
+
+class HttpUrlField(StringField):
     """An address. A good one is normalised (no trailing slash); a bad one stays as typed."""
 
-    data: str | None
     widget = TextInput()
 
     def process_formdata(self, valuelist: list[str]) -> None:
@@ -208,6 +232,8 @@ class SettingsForm(PageForm):
     """The base of a provider's settings form. ``stored``: None when no tokens are stored."""
 
     server_field: ClassVar[str] = ""
+    advanced: ClassVar[tuple[str, ...]] = ()
+    """The names of the fields that few need to change: they are folded away."""
     version = HiddenField()
 
     def __init__(self, *args: Any, stored: StoredFacts | None = None, **kwargs: Any) -> None:

@@ -9,7 +9,6 @@ headers and body together, however slowly they drip.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
@@ -63,9 +62,12 @@ class Reply:
 
 
 class Door:
-    """Sends requests where the policy lets them go. Keeps connections open until `close`."""
+    """Sends requests where the policy lets them go. Keeps connections open until `close`.
 
-    def __init__(self, policy: NetworkPolicy, *, resolve: Resolve = socket.getaddrinfo) -> None:
+    ``resolve`` is `socket.getaddrinfo` or something like it.
+    """
+
+    def __init__(self, policy: NetworkPolicy, *, resolve: Resolve | None = None) -> None:
         self._policy = policy
         self._guard = Guard(policy.allowed_private_hosts, resolve)
         self._session = _open_session(policy, self._guard)

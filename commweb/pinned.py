@@ -38,9 +38,9 @@ Resolve = Callable[..., list[Any]]
 class Guard:
     """Checks and dials addresses, and keeps each thread's deadline."""
 
-    def __init__(self, allowed: tuple[str, ...], resolve: Resolve) -> None:
+    def __init__(self, allowed: tuple[str, ...], resolve: Resolve | None) -> None:
         self._allowed = allowed
-        self._resolve = resolve
+        self._resolve = resolve or socket.getaddrinfo
         self._thread = threading.local()
 
     def start(self, seconds: float) -> None:
@@ -103,10 +103,13 @@ class Guard:
         box: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
 
         def work() -> None:
+            found = None
             try:
-                box.put(self._resolve(host, port, type=socket.SOCK_STREAM))
+                found = self._resolve(host, port, type=socket.SOCK_STREAM)
             except (OSError, ValueError):
-                box.put(None)
+                pass  # no such name
+            finally:
+                box.put(found)
 
         # A lookup cannot be interrupted: a dead resolver keeps its thread, not us.
         threading.Thread(target=work, name="commweb-resolve", daemon=True).start()

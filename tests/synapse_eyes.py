@@ -86,3 +86,8 @@ class SynapseEyes:
                 return
             time.sleep(0.1)
         raise AssertionError("The room is not gone after 10 s.")
+
+    def room_ids(self) -> set[str]:
+        """Every room on the server."""
+        answer = self._ask("GET", "/_synapse/admin/v1/rooms?limit=2000")
+        return {room["room_id"] for room in answer["rooms"]}

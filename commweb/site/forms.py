@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -19,9 +20,10 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
+from wtforms.fields import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Optional, ValidationError
 
-from commweb.site.images import BadImage, CheckedImage, check_image
+from commweb.site.images import CheckedImage, ImageError, check_image
 from commweb.site.models import Enrolment, Group, GroupMode, Role, User
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 REQUIRED = "This field is required."
+CHOOSE = SelectChoice("", "Choose…")
 MIN_PASSWORD = 8
 MAX_PASSWORD = 200
 
@@ -92,6 +95,8 @@ class UserName:
 class Day(DateField):  # type: ignore[misc]
     """A day, within the years a course can have."""
 
+    data: date | None
+
     def process_formdata(self, valuelist: list[str]) -> None:
         try:
             super().process_formdata([value for value in valuelist if value.strip()])
@@ -122,7 +127,7 @@ class NewCourseForm(FlaskForm):  # type: ignore[misc]
     def __init__(self, providers: Sequence[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if len(providers) > 1:
-            self.provider.choices = list(providers)
+            self.provider.choices = [SelectChoice(key, label) for key, label in providers]
         else:
             del self.provider
 
@@ -134,16 +139,20 @@ class CourseForm(FlaskForm):  # type: ignore[misc]
     short_name = _one_line(100, "A short word for lists, such as ALG1.", label="Course short name")
     summary = TextAreaField("Summary", filters=[_strip], validators=[Text(5000, lines=True)])
     visible = BooleanField("Visible", description="Students do not see a hidden course.")
-    opens = Day("Opens", description="The first day, in UTC. May be empty.", validators=[Optional()])
-    closes = Day("Closes", description="The last day, in UTC. May be empty.", validators=[Optional()])
+    opens = Day(
+        "Opens", description="The first day, in UTC. May be empty.", validators=[Optional()]
+    )
+    closes = Day(
+        "Closes", description="The last day, in UTC. May be empty.", validators=[Optional()]
+    )
     group_mode = SelectField(
         "Group mode",
         description="With separate groups, students see only their own group.",
         coerce=lambda value: value.value if isinstance(value, GroupMode) else str(value),
         choices=[
-            (GroupMode.NONE.value, "No groups"),
-            (GroupMode.SEPARATE.value, "Separate groups"),
-            (GroupMode.VISIBLE.value, "Visible groups"),
+            SelectChoice(GroupMode.NONE.value, "No groups"),
+            SelectChoice(GroupMode.SEPARATE.value, "Separate groups"),
+            SelectChoice(GroupMode.VISIBLE.value, "Visible groups"),
         ],
     )
     image = FileField("Course image", description="PNG, JPEG, WebP or GIF, at most 2 MB.")
@@ -156,7 +165,7 @@ class CourseForm(FlaskForm):  # type: ignore[misc]
         limit = current_app.config["MAX_IMAGE_BYTES"]
         try:
             self.checked_image = check_image(field.data.stream.read(limit + 1), limit)
-        except BadImage as problem:
+        except ImageError as problem:
             raise ValidationError(str(problem)) from None
 
     def validate_closes(self, field: Field) -> None:
@@ -168,20 +177,16 @@ class EnrolForm(FlaskForm):  # type: ignore[misc]
     """Enrol one of ``people``."""
 
     person = SelectField("Person", validators=[DataRequired(REQUIRED)])
-    role = SelectField("Role", choices=[(role.value, role.label) for role in Role])
+    role = SelectField("Role", choices=[SelectChoice(role.value, role.label) for role in Role])
 
     def __init__(self, people: Sequence[User], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = [user.full_name for user in people]
-        self.person.choices = [("", "Choose…")] + [
-            (
-                str(user.id),
-                f"{user.full_name} ({user.username})"
-                if names.count(user.full_name) > 1
-                else user.full_name,
-            )
-            for user in people
-        ]
+        names = Counter(user.full_name for user in people)
+        self.person.choices = [CHOOSE]
+        for user in people:
+            same_name = names[user.full_name] > 1
+            label = f"{user.full_name} ({user.username})" if same_name else user.full_name
+            self.person.choices.append(SelectChoice(str(user.id), label))
 
 
 class GroupForm(FlaskForm):  # type: ignore[misc]
@@ -200,10 +205,10 @@ class AddToGroupForm(FlaskForm):  # type: ignore[misc]
         self, members: Sequence[Enrolment], groups: Sequence[Group], *args: Any, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.member.choices = [("", "Choose…")] + [
-            (str(enrolment.id), enrolment.user.full_name) for enrolment in members
+        self.member.choices = [CHOOSE] + [
+            SelectChoice(str(enrolment.id), enrolment.user.full_name) for enrolment in members
         ]
-        self.group.choices = [(str(group.id), group.name) for group in groups]
+        self.group.choices = [SelectChoice(str(group.id), group.name) for group in groups]
 
 
 class NewPersonForm(FlaskForm):  # type: ignore[misc]

@@ -122,7 +122,7 @@ class Homeserver(Accounts):
 
     def _start(self) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = _lock(self.folder)
         except OSError as error:
             raise HomeserverError(

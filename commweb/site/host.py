@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 
-import commweb
 from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
+import commweb
 from commweb import Host, Permission
 from commweb.site import db
 from commweb.site.access import may_edit, may_view

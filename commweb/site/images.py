@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
-__all__ = ["BadImage", "CheckedImage", "check_image"]
+__all__ = ["CheckedImage", "ImageError", "check_image"]
 
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 MAX_PIXELS = 16_000_000
 
 
-class BadImage(ValueError):
+class ImageError(ValueError):
     """The file is no picture the site takes; the message is for the person."""
 
 
@@ -29,14 +29,14 @@ class CheckedImage:
 
 
 def check_image(data: bytes, max_bytes: int) -> CheckedImage:
-    """The picture with its real media type, whatever its file was called. Raises `BadImage`."""
+    """The picture with its real media type, whatever its file was called. Raises `ImageError`."""
     if len(data) > max_bytes:
-        raise BadImage(f"The image is too large. Use at most {max_bytes // (1024 * 1024)} MB.")
+        raise ImageError(f"The image is too large. Use at most {max_bytes // (1024 * 1024)} MB.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             media_type = _decode(data)
-    except BadImage:
+    except ImageError:
         raise
     except (
         UnidentifiedImageError,
@@ -46,13 +46,15 @@ def check_image(data: bytes, max_bytes: int) -> CheckedImage:
         SyntaxError,
         ValueError,
     ):
-        raise BadImage("This is not an image the site can read. Use PNG, JPEG, WebP or GIF.") from None
+        raise ImageError(
+            "This is not an image the site can read. Use PNG, JPEG, WebP or GIF."
+        ) from None
     return CheckedImage(media_type, hashlib.sha256(data).hexdigest(), data)
 
 
 def _decode(data: bytes) -> str:
     with Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as image:
         if image.width * image.height > MAX_PIXELS:
-            raise BadImage("The image has too many pixels. Use at most 4000 by 4000.")
+            raise ImageError("The image has too many pixels. Use at most 4000 by 4000.")
         image.load()
         return MEDIA_TYPES[image.format or ""]

@@ -49,7 +49,10 @@ def main(arguments: list[str]) -> int:
     """``web`` serves the pages; without arguments everything is run. Answers the exit code."""
     if arguments == ["web"]:
         return _serve_pages(int(os.environ["PORT"]))
+    os.umask(0o077)  # databases, logs and keys are nobody else's
     for number in SIGNALS:
+        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue  # started with nohup
         signal.signal(number, _stop)
     try:
         _run(read_choices(os.environ))

@@ -6,7 +6,7 @@ import math
 
 from flask import flash
 
-from commweb.errors import CommWebError, ProviderError
+from commweb.errors import CommWebError, ProviderError, RateLimited
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
 from commweb.providers.base import Finding, Provider
@@ -54,9 +54,10 @@ def problem_sentence(error: ProviderError) -> str:
     """What went wrong, and how long to wait where the other side asked for a pause."""
     if error.retry_after_seconds is None:
         return error.message
-    return f"{error.message} " + _(
-        "Try again in %(time)s.", time=waiting_time(error.retry_after_seconds)
-    )
+    pause = waiting_time(error.retry_after_seconds)
+    if isinstance(error, RateLimited):
+        return _("The homeserver limits how often this may be done. Wait %(time)s.", time=pause)
+    return f"{error.message} " + _("Try again in %(time)s.", time=pause)
 
 
 def waiting_time(seconds: float) -> str:

@@ -38,9 +38,9 @@ def empty_form(state: State, provider: Provider, form_class: type[Form]) -> Form
 
 
 def typed_form(state: State, provider: Provider, form_class: type[Form]) -> Form:
-    """The form with what was typed."""
+    """The form with what was typed; the saved values stand in for lists that were not sent."""
     session = state.tokens(provider).read()
-    return form_class(stored=stored_facts(session))
+    return form_class(data=dict(state.values(provider).values), stored=stored_facts(session))
 
 
 def require_current(state: State, provider: Provider, form: SettingsForm) -> None:

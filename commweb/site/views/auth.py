@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from flask import Blueprint, Flask, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -37,7 +38,7 @@ def throttle(app: Flask) -> None:
     A limiter keeps its counters itself, so each app gets its own.
     """
     limiter = Limiter(get_remote_address, app=app)
-    view = app.view_functions["auth.login"]
+    view: Any = app.view_functions["auth.login"]
     for limit, key in (
         (app.config["LOGIN_LIMIT"], _address_and_name),
         (app.config["LOGIN_LIMIT_BY_ADDRESS"], get_remote_address),

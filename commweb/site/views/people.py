@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from commweb.site import comm, db
 from commweb.site.forms import NewPersonForm, PersonForm
 from commweb.site.login import administrators, somebody
-from commweb.site.models import User, fold
+from commweb.site.models import User
 from commweb.site.passwords import passwords
 
 __all__ = ["blueprint"]

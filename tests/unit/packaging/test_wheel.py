@@ -15,13 +15,14 @@ ROOT = Path(__file__).resolve().parents[3]
 
 EMBEDDING = """
 import sys
+from cryptography.fernet import Fernet
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 import commweb
 
 class Site(commweb.Host):
-    person, allowed, login = None, False, None
-    def current_person(self): return self.person
+    visitor, allowed, login = None, False, None
+    def current_person(self): return self.visitor
     def login_url(self, next): return self.login
     def can(self, person, permission, course_id=None): return self.allowed
     def course(self, id): return None
@@ -32,7 +33,7 @@ class Site(commweb.Host):
 
 app, db, host, comm = Flask("host"), SQLAlchemy(), Site(), commweb.CommWeb()
 app.config.update(SQLALCHEMY_DATABASE_URI="sqlite:///" + sys.argv[1], SECRET_KEY="any",
-                  COMMWEB_SECRET_KEYS=sys.argv[2])
+                  COMMWEB_SECRET_KEYS=[Fernet.generate_key().decode()])
 db.init_app(app)
 comm.init_app(app, db=db, host=host)
 with app.app_context():
@@ -44,7 +45,7 @@ def status(path): return client.get("/communication" + path).status_code
 assert status("/admin/") == 401
 host.login = "/login"
 assert status("/admin/") == 302
-Site.current_person = lambda self: commweb.Person("1", "someone", "Some One")
+host.visitor = commweb.Person("1", "someone", "Some One")
 assert status("/admin/") == 403
 assert status("/admin/communication/providers/matrix") == 403
 host.allowed = True
@@ -121,9 +122,7 @@ def test_an_installed_wheel_can_be_embedded(wheel: Path, tmp_path: Path) -> None
     python = venv / "bin" / "python"
     constraints = ROOT / "constraints.txt"
     run(python, "-m", "pip", "install", "-qq", "-c", constraints, wheel, folder=tmp_path)
-    key = "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"
-    secret = run(python, "-c", key, folder=tmp_path).strip()
     script = tmp_path / "host.py"
     script.write_text(EMBEDDING, encoding="utf-8")
-    said = run(python, script, tmp_path / "host.db", secret, folder=tmp_path)
+    said = run(python, script, tmp_path / "host.db", folder=tmp_path)
     assert "embedded" in said

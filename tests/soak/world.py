@@ -1,0 +1,227 @@
+"""A course site with worker processes and a real Synapse, and a crowd that keeps changing it."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy import delete, func, select
+
+from app import create_app
+from commweb.models import Change, RoomRow
+from commweb.site import comm, db
+from commweb.site.children import Child, watched_module
+from commweb.site.homeserver import Homeserver, install_synapse
+from commweb.site.homeserver_setup import connect
+from commweb.site.models import Course, Enrolment, Role, User
+from commweb.site.seed import prepare
+from tests.synapse_eyes import SynapseEyes
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOPBACK_ONLY = {"COMMWEB_ALLOWED_PRIVATE_HOSTS": "127.0.0.0/8"}
+
+
+@dataclass
+class World:
+    """What a soak drives."""
+
+    folder: Path
+    app: Flask
+    homeserver: Homeserver
+    random: random.Random
+    workers: list[Child] = field(default_factory=list)
+    made: int = 0
+
+    def start_worker(self) -> Child:
+        environment = {
+            **os.environ,
+            "INSTANCE": str(self.folder),
+            "FLASK_COMMWEB_ALLOWED_PRIVATE_HOSTS": "127.0.0.0/8",
+        }
+        child = Child(
+            watched_module("flask", "--app", "app", "commweb", "worker"),
+            folder=ROOT,
+            environment=environment,
+            log=self.folder / "worker.log",
+        )
+        self.workers.append(child)
+        return child
+
+    def people(self, count: int) -> None:
+        with self.app.app_context():
+            for number in range(count):
+                db.session.add(User(f"person{number}", f"Person {number}"))
+            db.session.commit()
+
+    def new_course(self) -> None:
+        self.made += 1
+        with self.app.app_context():
+            course = Course(full_name=f"Course {self.made}", short_name=f"C{self.made}")
+            db.session.add(course)
+            db.session.flush()
+            users = self.random.sample(list(db.session.scalars(select(User.id))), 6)
+            for place, user in enumerate(users):
+                role = Role.TEACHER if place == 0 else Role.STUDENT
+                db.session.add(Enrolment(course_id=course.id, user_id=user, role=role))
+            comm.course_created(str(course.id), provider="matrix")
+            db.session.commit()
+
+    def one_change(self, *, deletions: bool = True) -> None:
+        """One random change of a course or a person, as the site would make it."""
+        changes: list[Callable[[Course], None]] = [
+            self._rename, self._enrol, self._enrol, self._unenrol, self._swap_role, self._suspend,
+        ]  # fmt: skip
+        with self.app.app_context():
+            course = self._some_course()
+            if course is None:
+                return
+            if deletions and self.random.random() < 0.04:
+                comm.course_deleted(str(course.id))
+                db.session.delete(course)
+            else:
+                self.random.choice(changes)(course)
+                comm.course_changed(str(course.id))
+            db.session.commit()
+
+    def _some_course(self) -> Course | None:
+        ids = list(db.session.scalars(select(Course.id)))
+        return db.session.get(Course, self.random.choice(ids)) if ids else None
+
+    def _rename(self, course: Course) -> None:
+        course.full_name = f"{course.short_name} renamed {self.random.randrange(10**6)}"
+
+    def _enrol(self, course: Course) -> None:
+        inside = {enrolment.user_id for enrolment in course.enrolments}
+        outside = [user for user in db.session.scalars(select(User.id)) if user not in inside]
+        if outside and len(inside) < 9:
+            user = self.random.choice(outside)
+            db.session.add(Enrolment(course_id=course.id, user_id=user, role=Role.STUDENT))
+
+    def _unenrol(self, course: Course) -> None:
+        if len(course.enrolments) > 3:
+            gone = self.random.choice(course.enrolments)
+            db.session.execute(delete(Enrolment).where(Enrolment.id == gone.id))
+
+    def _swap_role(self, course: Course) -> None:
+        if course.enrolments:
+            one = self.random.choice(course.enrolments)
+            one.role = Role.STUDENT if one.role is Role.TEACHER else Role.TEACHER
+
+    def _suspend(self, course: Course) -> None:
+        user = self.random.choice(list(db.session.scalars(select(User))))
+        user.active = not user.active or bool(self.random.random() < 0.3)
+        comm.person_changed(str(user.id))
+
+    def course_count(self) -> int:
+        with self.app.app_context():
+            return int(db.session.scalar(select(func.count()).select_from(Course)) or 0)
+
+    def wait_until_quiet(self, seconds: float) -> float:
+        """Until nothing is reported and nothing is due; how long it took. Raises after that."""
+        started = time.monotonic()
+        left = -1
+        while time.monotonic() - started < seconds:
+            with self.app.app_context():
+                left = int(db.session.scalar(select(func.count()).select_from(Change)) or 0)
+                left += int(
+                    db.session.scalar(
+                        select(func.count())
+                        .select_from(RoomRow)
+                        .where(RoomRow.synced_revision < RoomRow.revision)
+                    )
+                    or 0
+                )
+            if left == 0:
+                return time.monotonic() - started
+            time.sleep(0.25)
+        raise AssertionError(f"{left} changes and rooms are still waiting after {seconds:.0f} s.")
+
+    def differences(self) -> list[str]:
+        """Where rooms and courses differ. Reads the site's tables and Synapse, not the engine."""
+        eyes = SynapseEyes(self.homeserver)
+        found: list[str] = []
+        with self.app.app_context():
+            rooms = dict(db.session.execute(select(RoomRow.course_id, RoomRow.remote_id)).all())
+            courses = list(db.session.scalars(select(Course)))
+            known = {str(course.id) for course in courses}
+            for course in courses:
+                found += _compare(course, rooms.get(str(course.id)), eyes)
+            bot = self.homeserver.user_id("commweb")
+            for course_id, room_id in rooms.items():
+                if course_id not in known and room_id and eyes.room(room_id).joined - {bot}:
+                    found.append(f"course {course_id} is gone and its room still has people")
+            found += _strays(eyes, {room for room in rooms.values() if room})
+        return found
+
+
+def _compare(course: Course, room_id: str | None, eyes: SynapseEyes) -> list[str]:
+    if room_id is None:
+        return [f"course {course.id} has no room"]
+    seen = eyes.room(room_id)
+    active = [enrolment for enrolment in course.enrolments if enrolment.user.active]
+    wanted = {f"@{enrolment.user.username}:localhost" for enrolment in active}
+    teachers = {
+        f"@{enrolment.user.username}:localhost"
+        for enrolment in active
+        if enrolment.role is Role.TEACHER
+    }
+    bot = "@commweb:localhost"
+    moderators = {key for key, level in seen.levels.items() if level == 50 and key != bot}
+    found = []
+    if seen.name != course.full_name:
+        found.append(f"course {course.id}: named {seen.name!r}, not {course.full_name!r}")
+    if seen.joined - {bot} != wanted:
+        odd = sorted((seen.joined - {bot}) ^ wanted)
+        found.append(f"course {course.id}: members differ in {odd}")
+    if moderators != teachers:
+        found.append(f"course {course.id}: moderators differ in {sorted(moderators ^ teachers)}")
+    return found
+
+
+def _strays(eyes: SynapseEyes, known: set[str]) -> list[str]:
+    return [f"room {room} belongs to no course" for room in sorted(eyes.room_ids() - known)]
+
+
+@contextmanager
+def world(
+    folder: Path, *, lifetime: str, workers: int, seed: int, lift_limits: bool = True
+) -> Iterator[World]:
+    """A connected site in ``folder``; with ``lift_limits`` its account is free of Synapse's
+    default rate limits. Everything is stopped at the end."""
+    app = create_app({"INSTANCE": str(folder), **LOOPBACK_ONLY})
+    server = Homeserver(
+        folder / "homeserver",
+        install_synapse(say=print),
+        refreshable_access_token_lifetime=lifetime,
+        config={"bcrypt_rounds": 4},
+    )
+    server.start()
+    made = World(folder, app, server, random.Random(seed))
+    try:
+        prepare(app)
+        connect(app, server, folder)
+        if lift_limits:
+            bot = server.user_id("commweb").replace("@", "%40").replace(":", "%3A")
+            server.admin(
+                "POST",
+                f"/_synapse/admin/v1/users/{bot}/override_ratelimit",
+                json={"messages_per_second": 0, "burst_count": 0},
+            )
+        for _number in range(workers):
+            made.start_worker()
+        yield made
+    finally:
+        for child in made.workers:
+            child.stop(12)
+        server.stop()
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+        app.extensions["commweb"].database.dispose()
+        app.extensions["commweb"].queue.close()

@@ -1,0 +1,521 @@
+"""What each of the homeserver's answers means for the work on a room."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import responses
+
+from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled, Unreachable
+from commweb.providers.base import Backend
+from commweb.providers.matrix.provider import MatrixProvider
+from commweb.providers.rooms import (
+    AccountFacts,
+    CreateRoom,
+    DeleteRoom,
+    EnsureAccount,
+    Join,
+    Picture,
+    Remove,
+    RepairPower,
+    RoomRef,
+    SetLevels,
+    SetName,
+    SetPicture,
+    SetTopic,
+)
+from tests.stored_session import BASE_URL, Stored
+
+BOT = "@bot:hs.example"
+ANNA = "@anna:hs.example"
+KEY = "00112233445566778899aabbccddeeff"
+ROOM = RoomRef("42", "", KEY, "!room")
+NEW = RoomRef("42", "", KEY, None)
+R = quote("!room", safe="")
+ALIAS = "/_matrix/client/v3/directory/room/" + quote("#algebra-aaisem2e:hs.example", safe="")
+ADMIN = "/_synapse/admin"
+CLIENT = "/_matrix/client/v3"
+STATE = f"{CLIENT}/rooms/{R}/state"
+USER = f"{ADMIN}/v2/users/{quote(ANNA, safe='')}"
+NOT_IN_ROOM = {"errcode": "M_FORBIDDEN", "error": f"User {BOT} not in room !room"}
+
+
+class Http:
+    """The stubbed homeserver."""
+
+    def __init__(self, mock: responses.RequestsMock) -> None:
+        self.mock = mock
+
+    def on(self, method: str, path: str, body: Any, status: int = 200) -> None:
+        self.mock.add(method, BASE_URL + path, json=body, status=status)
+
+    def refuse(
+        self, method: str, path: str, status: int, errcode: str = "M_UNKNOWN", error: str = ""
+    ) -> None:
+        self.on(method, path, {"errcode": errcode, "error": error}, status)
+
+    @property
+    def asked(self) -> list[str]:
+        return [f"{call.request.method} {call.request.path_url}" for call in self.mock.calls]
+
+    def sent(self, number: int = -1) -> Any:
+        return json.loads(self.mock.calls[number].request.body or "null")
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    with responses.RequestsMock() as mock:
+        yield Http(mock)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Stored]:
+    stored = Stored.open(tmp_path / "site.db")
+    stored.save("access", "refresh", user_id=BOT)
+    yield stored
+    stored.close()
+
+
+@pytest.fixture
+def backend(stored: Stored) -> Iterator[Backend]:
+    backend = MatrixProvider().backend(stored.context())
+    yield backend
+    backend.close()
+
+
+def join() -> Join:
+    return Join("1", ANNA, "Anna")
+
+
+def account(*, known: bool = False, external_id: str | None = None) -> EnsureAccount:
+    return EnsureAccount("1", ANNA, "Anna", external_id, known)
+
+
+def user(**changes: Any) -> dict[str, Any]:
+    return {"name": ANNA, "displayname": "Anna", "deactivated": False, "locked": False, **changes}
+
+
+def test_whose_session_it_is_is_asked_once_and_stored(http: Http, stored: Stored) -> None:
+    stored.save("typed", "typed-too")
+    http.on("GET", f"{CLIENT}/account/whoami", {"user_id": "@typed:name.example"})
+    for _time in range(2):
+        backend = MatrixProvider().backend(stored.context())
+        assert backend.identify("anna", frozenset()) == "@anna:name.example"
+        backend.close()
+    assert len(http.asked) == 1
+
+
+def test_nothing_is_sent_while_a_database_connection_is_checked_out(
+    http: Http, stored: Stored
+) -> None:
+    def before_send() -> None:
+        assert stored.checked_out() == 0
+
+    http.on("GET", f"{ADMIN}/v1/rooms/{R}/state", {"state": []})
+    backend = MatrixProvider().backend(stored.context(before_send=before_send))
+    backend.observe(ROOM)
+    with stored.database.read(), pytest.raises(AssertionError):
+        backend.observe(ROOM)
+    backend.close()
+
+
+# Observing
+
+
+def test_a_room_that_is_not_there_is_none(http: Http, backend: Backend) -> None:
+    http.refuse("GET", f"{ADMIN}/v1/rooms/{R}/state", 404, "M_NOT_FOUND")
+    assert backend.observe(ROOM) is None
+
+
+def test_a_room_nobody_is_in_any_more_is_none(http: Http, backend: Backend) -> None:
+    events = [
+        {"type": "m.room.create", "state_key": "", "sender": BOT, "content": {}},
+        {"type": "m.room.member", "state_key": BOT, "content": {"membership": "leave"}},
+    ]
+    http.on("GET", f"{ADMIN}/v1/rooms/{R}/state", {"state": events})
+    assert backend.observe(ROOM) is None
+
+
+def test_a_fault_while_observing_is_not_read_as_gone(http: Http, backend: Backend) -> None:
+    http.refuse("GET", f"{ADMIN}/v1/rooms/{R}/state", 502)
+    with pytest.raises(Unreachable):
+        backend.observe(ROOM)
+    http.on("GET", f"{ADMIN}/v1/rooms/!other/state".replace("!", "%21"), {})
+    with pytest.raises(Unreachable):
+        backend.observe(RoomRef("42", "", KEY, "!other"))
+
+
+# Accounts
+
+
+def test_an_unknown_account_is_made_without_looking_first(http: Http, backend: Backend) -> None:
+    http.on("PUT", USER, user(), 201)
+    assert backend.ensure_account(account()) == AccountFacts(ANNA)
+    assert http.sent() == {"displayname": "Anna"}
+    assert len(http.asked) == 1
+
+
+def test_a_known_account_is_only_looked_at(http: Http, backend: Backend) -> None:
+    http.on("GET", USER, user())
+    assert backend.ensure_account(account(known=True)) == AccountFacts(ANNA)
+    assert len(http.asked) == 1
+
+
+def test_a_known_account_with_another_name_is_renamed_and_nothing_else(
+    http: Http, backend: Backend
+) -> None:
+    http.on("GET", USER, user(displayname="Old"))
+    http.on("PUT", USER, user())
+    assert backend.ensure_account(account(known=True, external_id="e")).usable
+    assert http.sent() == {"displayname": "Anna"}
+
+
+def test_a_known_account_that_vanished_is_made_again(http: Http, backend: Backend) -> None:
+    http.refuse("GET", USER, 404, "M_NOT_FOUND")
+    http.on("PUT", USER, user(), 201)
+    assert backend.ensure_account(account(known=True)).usable
+
+
+@pytest.mark.parametrize("flag", ["deactivated", "locked"])
+@pytest.mark.parametrize("known", [True, False])
+def test_an_account_that_cannot_be_used_says_why(
+    http: Http, backend: Backend, flag: str, known: bool
+) -> None:
+    http.on("GET" if known else "PUT", USER, user(**{flag: True}))
+    facts = backend.ensure_account(account(known=known))
+    assert not facts.usable
+    assert flag in (facts.reason or "")
+
+
+def test_an_account_made_at_the_same_moment_is_tried_again(http: Http, backend: Backend) -> None:
+    http.refuse("PUT", USER, 400, "M_USER_IN_USE")
+    http.on("PUT", USER, user())
+    assert backend.ensure_account(account()).usable
+
+
+@pytest.mark.parametrize(
+    ("status", "errcode", "word"),
+    [(409, "M_UNKNOWN", "single sign-on"), (400, "M_INVALID_USERNAME", "user ID")],
+)
+def test_an_account_that_cannot_be_made_says_why(
+    http: Http, backend: Backend, status: int, errcode: str, word: str
+) -> None:
+    http.refuse("PUT", USER, status, errcode)
+    facts = backend.ensure_account(account())
+    assert not facts.usable
+    assert word in (facts.reason or "")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_where_accounts_are_made_elsewhere_an_existing_one_is_used(
+    http: Http, backend: Backend, exists: bool
+) -> None:
+    http.refuse("PUT", USER, 403, "M_FORBIDDEN")
+    if exists:
+        http.on("GET", USER, user())
+    else:
+        http.refuse("GET", USER, 404, "M_NOT_FOUND")
+    assert backend.ensure_account(account()).usable is exists
+
+
+def test_a_new_account_is_linked_to_the_single_sign_on(http: Http, stored: Stored) -> None:
+    backend = MatrixProvider().backend(stored.context(sso_provider_id="oidc-school"))
+    http.on("PUT", USER, user(), 201)
+    backend.ensure_account(account(external_id="42"))
+    backend.close()
+    external = [{"auth_provider": "oidc-school", "external_id": "42"}]
+    assert http.sent() == {"displayname": "Anna", "external_ids": external}
+
+
+@pytest.mark.parametrize("federate", [True, False])
+def test_an_account_of_another_server_is_left_alone(stored: Stored, federate: bool) -> None:
+    backend = MatrixProvider().backend(stored.context(federate=federate))
+    facts = backend.ensure_account(EnsureAccount("1", "@anna:other.example", "Anna"))
+    backend.close()
+    assert facts.usable is federate
+
+
+# Members
+
+JOIN = f"{ADMIN}/v1/join/{R}"
+
+
+def test_somebody_already_in_the_room_is_done(http: Http, backend: Backend) -> None:
+    http.refuse("POST", JOIN, 403, "M_FORBIDDEN", f"{ANNA} is already in the room.")
+    backend.join(ROOM, join())
+
+
+@pytest.mark.parametrize(
+    ("status", "errcode", "error", "kind", "word"),
+    [
+        (404, "M_NOT_FOUND", "User not found", Refused, "no account"),
+        (404, "M_UNKNOWN", "Can't join remote room because", RoomGone, "not on the homeserver"),
+        (403, "M_FORBIDDEN", f"{BOT} not in room !room.", RoomUnsettled, "acting account"),
+        (403, "M_BAD_STATE", "Cannot invite user who was banned", Refused, "banned"),
+        (403, "M_FORBIDDEN", f"{ANNA} is banned from the room", Refused, "banned"),
+        (403, "M_FORBIDDEN", "You don't have permission to invite", Refused, "M_FORBIDDEN"),
+    ],
+)
+def test_each_refusal_of_a_join_has_its_meaning(
+    http: Http,
+    backend: Backend,
+    status: int,
+    errcode: str,
+    error: str,
+    kind: type[ProviderError],
+    word: str,
+) -> None:
+    http.refuse("POST", JOIN, status, errcode, error)
+    with pytest.raises(kind, match=word):
+        backend.join(ROOM, join())
+
+
+def test_somebody_of_another_server_is_invited(http: Http, backend: Backend) -> None:
+    http.on("POST", f"{CLIENT}/rooms/{R}/invite", {})
+    backend.join(ROOM, Join("1", "@anna:other.example", "Anna"))
+    assert http.sent() == {"user_id": "@anna:other.example"}
+
+
+def test_removing_is_a_leave_that_may_be_repeated(http: Http, backend: Backend) -> None:
+    http.on("PUT", f"{STATE}/m.room.member/{quote(ANNA, safe='')}", {"event_id": "$1"})
+    backend.remove(ROOM, Remove("1", ANNA, "Anna"))
+    assert http.sent()["membership"] == "leave"
+
+
+def test_somebody_banned_is_out_already(http: Http, backend: Backend) -> None:
+    http.refuse("PUT", f"{STATE}/m.room.member/{quote(ANNA, safe='')}", 403, "M_BAD_STATE")
+    backend.remove(ROOM, Remove("1", ANNA, "Anna"))
+
+
+@pytest.mark.parametrize(
+    ("action", "event"),
+    [
+        (SetName("New"), "m.room.name"),
+        (SetTopic("New"), "m.room.topic"),
+        (SetPicture(None), "m.room.avatar"),
+    ],
+)
+def test_an_account_that_is_out_of_the_room_asks_for_another_look(
+    http: Http, backend: Backend, action: Any, event: str
+) -> None:
+    http.on("PUT", f"{STATE}/{event}/", NOT_IN_ROOM, 403)
+    do = {SetName: backend.set_name, SetTopic: backend.set_topic, SetPicture: backend.set_picture}
+    with pytest.raises(RoomUnsettled):
+        do[type(action)](ROOM, action)
+
+
+# Details
+
+
+def test_a_picture_is_uploaded_unless_it_was_before(http: Http, backend: Backend) -> None:
+    picture = Picture("digest", "image/png", lambda: b"bytes")
+    http.on("POST", "/_matrix/media/v3/upload", {"content_uri": "mxc://hs/1"})
+    http.on("PUT", f"{STATE}/m.room.avatar/", {})
+    assert backend.set_picture(ROOM, SetPicture(picture)) == "mxc://hs/1"
+    assert http.sent() == {"url": "mxc://hs/1"}
+    assert http.mock.calls[0].request.headers["Content-Type"] == "image/png"
+    assert backend.set_picture(ROOM, SetPicture(picture, "mxc://hs/0")) == "mxc://hs/0"
+    assert backend.set_picture(ROOM, SetPicture(None)) is None
+    assert http.sent() == {}
+    assert len(http.asked) == 4
+
+
+def test_a_picture_that_is_too_large_is_told(http: Http, backend: Backend) -> None:
+    http.refuse("POST", "/_matrix/media/v3/upload", 413, "M_TOO_LARGE")
+    with pytest.raises(Refused, match="picture is larger"):
+        backend.set_picture(ROOM, SetPicture(Picture("d", "image/png", lambda: b"x")))
+
+
+def test_levels_are_read_changed_and_written_whole(http: Http, backend: Backend) -> None:
+    content = {"users": {"@b:hs": 75}, "events": {"m.x": 100}}
+    http.on("GET", f"{STATE}/m.room.power_levels/", content)
+    http.on("PUT", f"{STATE}/m.room.power_levels/", {})
+    backend.set_levels(ROOM, SetLevels({ANNA: 50}))
+    assert http.sent() == {"users": {"@b:hs": 75, ANNA: 50}, "events": {"m.x": 100}}
+
+
+def test_levels_that_are_right_already_are_not_written(http: Http, backend: Backend) -> None:
+    http.on("GET", f"{STATE}/m.room.power_levels/", {"users": {ANNA: 50}})
+    backend.set_levels(ROOM, SetLevels({ANNA: 50}))
+    assert len(http.asked) == 1
+
+
+def test_lost_power_that_nobody_can_give_back_is_told(http: Http, backend: Backend) -> None:
+    http.refuse("POST", f"{ADMIN}/v1/rooms/{R}/make_room_admin", 400)
+    http.refuse("POST", f"{CLIENT}/rooms/{R}/join", 403, "M_FORBIDDEN")
+    with pytest.raises(Refused, match="nobody in it"):
+        backend.repair_power(ROOM, RepairPower())
+
+
+# Deleting
+
+DELETE = f"{ADMIN}/v2/rooms/{R}"
+
+
+def status_of(delete_id: str) -> str:
+    return f"{ADMIN}/v2/rooms/delete_status/{delete_id}"
+
+
+def test_a_deletion_is_asked_for_and_then_looked_at(http: Http, backend: Backend) -> None:
+    http.on("DELETE", DELETE, {"delete_id": "d1"})
+    assert backend.delete(ROOM, DeleteRoom()) == "d1"
+    assert http.sent() == {"purge": True, "block": False}
+    for status, expected in (("scheduled", "d1"), ("active", "d1"), ("complete", None)):
+        http.on("GET", status_of("d1"), {"status": status})
+        assert backend.delete(ROOM, DeleteRoom("d1")) == expected
+
+
+def test_a_deletion_that_failed_or_was_forgotten_is_asked_for_again(
+    http: Http, backend: Backend
+) -> None:
+    http.on("GET", status_of("d1"), {"status": "failed"})
+    http.refuse("GET", status_of("d2"), 404, "M_NOT_FOUND")
+    http.on("DELETE", DELETE, {"delete_id": "d3"})
+    assert backend.delete(ROOM, DeleteRoom("d1")) == "d3"
+    assert backend.delete(ROOM, DeleteRoom("d2")) == "d3"
+
+
+def test_a_deletion_that_runs_already_is_found(http: Http, backend: Backend) -> None:
+    http.refuse("DELETE", DELETE, 400, "M_UNKNOWN", "Purge already in progress")
+    results = [{"delete_id": "d0", "status": "failed"}, {"delete_id": "d1", "status": "active"}]
+    http.on("GET", f"{ADMIN}/v2/rooms/{R}/delete_status", {"results": results})
+    assert backend.delete(ROOM, DeleteRoom()) == "d1"
+
+
+# Creating
+
+
+def create(started: float | None = None, picture: Picture | None = None) -> CreateRoom:
+    origin = {"instance": "default", "course": "42", "group": ""}
+    return CreateRoom("Algebra", "", "algebra", KEY, started, {}, picture, origin)
+
+
+def events(*, sender: str = BOT, key: str = KEY, complete: bool, age: int) -> list[dict[str, Any]]:
+    found = [
+        {
+            "type": "m.room.create",
+            "state_key": "",
+            "sender": sender,
+            "unsigned": {"age": age},
+            "content": {"room_version": "12", "org.commweb.creation_key": key},
+        }
+    ]
+    for kind, name, content in (
+        ("m.room.member", BOT, {"membership": "join"}),
+        ("m.room.power_levels", "", {}),
+        ("m.room.join_rules", "", {"join_rule": "invite"}),
+    ):
+        if complete:
+            found.append({"type": kind, "state_key": name, "sender": sender, "content": content})
+    return found
+
+
+def capable(http: Http) -> None:
+    http.on(
+        "GET", f"{CLIENT}/capabilities", {"capabilities": {"m.room_versions": {"default": "12"}}}
+    )
+
+
+def found_room(http: Http, state: list[dict[str, Any]]) -> None:
+    http.on("GET", ALIAS, {"room_id": "!room"})
+    http.on("GET", f"{ADMIN}/v1/rooms/{R}/state", {"state": state})
+
+
+def test_a_first_try_creates_at_once(http: Http, backend: Backend) -> None:
+    capable(http)
+    http.on("POST", f"{CLIENT}/createRoom", {"room_id": "!room"})
+    assert backend.create(NEW, create()) == "!room"
+    assert http.sent()["room_alias_name"] == "algebra-aaisem2e"
+    assert len(http.asked) == 2
+
+
+def test_a_later_try_looks_for_the_room_first(http: Http, backend: Backend) -> None:
+    found_room(http, events(complete=True, age=10))
+    assert backend.create(NEW, create(started=time.time())) == "!room"
+    assert not any("createRoom" in asked for asked in http.asked)
+
+
+@pytest.mark.parametrize(("status", "errcode"), [(400, "M_ROOM_IN_USE"), (409, "M_UNKNOWN")])
+def test_a_room_that_was_made_meanwhile_is_adopted(
+    http: Http, backend: Backend, status: int, errcode: str
+) -> None:
+    capable(http)
+    http.refuse("POST", f"{CLIENT}/createRoom", status, errcode)
+    found_room(http, events(complete=True, age=10))
+    assert backend.create(NEW, create()) == "!room"
+
+
+@pytest.mark.parametrize(
+    ("sender", "key"),
+    [("@eve:hs.example", KEY), (BOT, "another key"), ("@eve:hs.example", "another key")],
+)
+def test_somebody_elses_room_is_never_touched(
+    http: Http, backend: Backend, sender: str, key: str
+) -> None:
+    found_room(http, events(sender=sender, key=key, complete=True, age=10**9))
+    with pytest.raises(Refused) as caught:
+        backend.create(NEW, create(started=1.0))
+    assert caught.value.errcode == "COMMWEB_ALIAS_TAKEN"
+    assert all(asked.startswith("GET") for asked in http.asked)
+
+
+def test_a_young_half_made_room_is_waited_for(http: Http, backend: Backend) -> None:
+    found_room(http, events(complete=False, age=20_000))
+    with pytest.raises(RoomUnsettled) as caught:
+        backend.create(NEW, create(started=time.time()))
+    assert caught.value.retry_after_seconds == pytest.approx(41)
+
+
+def test_an_old_half_made_room_is_removed_alias_first_and_made_again(
+    http: Http, backend: Backend
+) -> None:
+    found_room(http, events(complete=False, age=61_000))
+    http.on("DELETE", ALIAS, {})
+    http.on("DELETE", f"{ADMIN}/v2/rooms/{R}", {"delete_id": "d"})
+    capable(http)
+    http.on("POST", f"{CLIENT}/createRoom", {"room_id": "!new"})
+    assert backend.create(NEW, create(started=1.0)) == "!new"
+    assert [asked.split(" ")[0] for asked in http.asked] == [
+        "GET",
+        "GET",
+        "DELETE",
+        "DELETE",
+        "GET",
+        "POST",
+    ]
+    assert "directory" in http.asked[2]
+
+
+@pytest.mark.parametrize(
+    ("creator", "errcode"), [(BOT, None), ("@eve:hs.example", "COMMWEB_ALIAS_TAKEN")]
+)
+def test_a_room_without_any_state_is_ours_only_if_we_began_it(
+    http: Http, backend: Backend, creator: str, errcode: str | None
+) -> None:
+    found_room(http, [])
+    http.on("GET", f"{ADMIN}/v1/rooms/{R}", {"room_id": "!room", "creator": creator})
+    with pytest.raises(ProviderError) as caught:
+        backend.create(NEW, create(started=time.time()))
+    assert caught.value.errcode == errcode
+    assert isinstance(caught.value, RoomUnsettled) is (errcode is None)
+
+
+def test_a_picture_the_server_refuses_does_not_stop_the_room(http: Http, backend: Backend) -> None:
+    http.refuse("POST", "/_matrix/media/v3/upload", 413, "M_TOO_LARGE")
+    capable(http)
+    http.on("POST", f"{CLIENT}/createRoom", {"room_id": "!room"})
+    picture = Picture("d", "image/png", lambda: b"x")
+    assert backend.create(NEW, create(picture=picture)) == "!room"
+
+
+def test_a_lost_reply_is_unreachable_and_left_to_the_next_try(http: Http, backend: Backend) -> None:
+    capable(http)
+    http.mock.add("POST", f"{BASE_URL}{CLIENT}/createRoom", body=ConnectionError("lost"))
+    with pytest.raises(Unreachable):
+        backend.create(NEW, create())

@@ -1,0 +1,249 @@
+"""The provider's own answers: settings, addresses, checks in words, signing in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import responses
+
+from commweb.encryption import Secret
+from commweb.errors import RateLimited, Refused, SignInNeeded
+from commweb.net import NetworkPolicy
+from commweb.providers.matrix.provider import MatrixProvider
+from tests.stored_session import BASE_URL, Stored
+
+BOT = "@bot:hs.example"
+ADMIN_PATH = f"/_synapse/admin/v1/users/{quote(BOT, safe='')}"
+LOGIN = "/_matrix/client/v3/login"
+VALUES = {"home_server_url": BASE_URL, "element_web_url": "https://app.element.io"}
+
+
+@pytest.fixture
+def http() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Stored]:
+    stored = Stored.open(tmp_path / "site.db")
+    stored.save("access", "refresh")
+    yield stored
+    stored.close()
+
+
+def on(http: responses.RequestsMock, path: str, body: Any, status: int = 200) -> None:
+    http.add("GET", BASE_URL + path, json=body, status=status)
+
+
+def healthy(http: responses.RequestsMock, *, admin: bool = True, delegated: bool = False) -> None:
+    on(http, "/_matrix/client/versions", {"versions": ["v1.1", "v1.15"]})
+    on(http, "/_matrix/client/v3/account/whoami", {"user_id": BOT})
+    missing = {"errcode": "M_UNRECOGNIZED", "error": "x"}
+    on(http, "/_matrix/client/v1/auth_metadata", missing, 200 if delegated else 404)
+    if admin:
+        on(http, f"{ADMIN_PATH}/admin", {"admin": True})
+    else:
+        on(http, f"{ADMIN_PATH}/admin", {"errcode": "M_FORBIDDEN", "error": "x"}, 403)
+
+
+def codes(stored: Stored) -> list[str]:
+    return [one.code for one in MatrixProvider().check(stored.context(), 10)]
+
+
+def test_the_settings_and_their_defaults_are_these() -> None:
+    assert {one.key: one.default for one in MatrixProvider.settings} == {
+        "home_server_url": "",
+        "element_web_url": "",
+        "create_rooms_for_new_courses": True,
+        "federate": False,
+        "encrypt": False,
+        "history_visibility": "shared",
+        "closing_rule": "remove_members",
+        "sso_provider_id": "",
+        "respect_hand_changes": True,
+        "fast_fill": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "session", "configured"),
+    [
+        (VALUES, True, True),
+        (VALUES, False, False),
+        ({**VALUES, "element_web_url": ""}, True, False),
+        ({**VALUES, "home_server_url": ""}, True, False),
+    ],
+)
+def test_it_is_configured_with_both_addresses_and_a_session(
+    values: dict[str, Any], session: bool, configured: bool
+) -> None:
+    assert MatrixProvider().configured(values, session) is configured
+
+
+@pytest.mark.parametrize(
+    ("remote_id", "url"),
+    [
+        ("!abc:hs.example", "https://app.element.io/#/room/!abc:hs.example"),
+        ("!76HdUlYJ-_x", "https://app.element.io/#/room/!76HdUlYJ-_x"),
+        ("!a b/c?d#e", "https://app.element.io/#/room/!a%20b%2Fc%3Fd%23e"),
+    ],
+)
+def test_a_room_opens_in_element(remote_id: str, url: str) -> None:
+    assert MatrixProvider().room_url(VALUES, remote_id) == url
+
+
+def test_without_an_element_address_no_room_opens() -> None:
+    assert MatrixProvider().room_url({}, "!a") is None
+
+
+def test_a_good_connection_is_told_in_words(http: responses.RequestsMock, stored: Stored) -> None:
+    healthy(http)
+    on(http, f"{ADMIN_PATH}/override_ratelimit", {"messages_per_second": 0, "burst_count": 0})
+    found = MatrixProvider().check(stored.context(), 10)
+    assert [one.code for one in found] == ["reached", "account", "admin"]
+    assert {one.level for one in found} == {"success"}
+    said = " ".join(one.message for one in found)
+    assert BOT in said
+    assert "hs.example" in said
+    session = stored.tokens().read()
+    assert session is not None
+    assert (session.user_id, session.server_name) == (BOT, "hs.example")
+
+
+@pytest.mark.parametrize("limits", [{}, {"messages_per_second": 5, "burst_count": 5}])
+def test_rate_limits_in_force_are_told(
+    http: responses.RequestsMock, stored: Stored, limits: dict[str, int]
+) -> None:
+    healthy(http)
+    on(http, f"{ADMIN_PATH}/override_ratelimit", limits)
+    assert codes(stored) == ["reached", "account", "admin", "rate_limited"]
+
+
+def test_an_account_that_is_no_administrator_is_told(
+    http: responses.RequestsMock, stored: Stored
+) -> None:
+    healthy(http, admin=False)
+    assert codes(stored) == ["reached", "account", "not_admin"]
+
+
+def test_an_authentication_service_is_told(http: responses.RequestsMock, stored: Stored) -> None:
+    healthy(http, admin=False, delegated=True)
+    assert codes(stored) == ["reached", "account", "delegated_auth", "not_admin"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(502, "bad gateway"), (200, "<html>"), (200, '{"versions": []}')]
+)
+def test_what_is_no_homeserver_is_told(
+    http: responses.RequestsMock, stored: Stored, status: int, body: str
+) -> None:
+    http.add("GET", BASE_URL + "/_matrix/client/versions", body=body, status=status)
+    assert codes(stored) == ["unreachable"]
+
+
+def test_a_redirect_says_what_to_enter(http: responses.RequestsMock, stored: Stored) -> None:
+    path = "/_matrix/client/versions"
+    target = {"Location": "https://real.example" + path}
+    http.add("GET", BASE_URL + path, status=302, headers=target)
+    found = MatrixProvider().check(stored.context(), 10)
+    assert "enter https://real.example instead" in found[0].message
+
+
+def test_a_dead_session_is_told(http: responses.RequestsMock, stored: Stored) -> None:
+    stored.save("access", None, base_url="https://new.example")
+    stored.save("access", None)
+    on(http, "/_matrix/client/versions", {"versions": ["v1.15"]})
+    unknown = {"errcode": "M_UNKNOWN_TOKEN", "error": "x"}
+    on(http, "/_matrix/client/v3/account/whoami", unknown, 401)
+    assert codes(stored) == ["reached", "sign_in_needed"]
+
+
+def test_tokens_for_another_server_are_not_sent(stored: Stored) -> None:
+    found = MatrixProvider().check(stored.context("https://other.example"), 10)
+    assert [one.code for one in found] == ["sign_in_needed"]
+    with pytest.raises(SignInNeeded):
+        MatrixProvider().backend(stored.context("https://other.example"))
+
+
+def test_a_private_address_is_told(stored: Stored) -> None:
+    stored.save("access", "refresh", base_url="http://10.0.0.1")
+    found = MatrixProvider().check(stored.context("http://10.0.0.1"), 10)
+    assert [one.code for one in found] == ["address_refused"]
+
+
+@pytest.mark.local_server
+def test_a_server_that_accepts_and_says_nothing_is_told_within_the_deadline(
+    stored: Stored,
+) -> None:
+    import socket
+
+    closing = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        stored.save("access", "refresh", base_url=url)
+        found = MatrixProvider().check(stored.context(url), 0.3)
+    closing.set()
+    assert [one.code for one in found] == ["unreachable"]
+    assert "did not answer within" in found[0].message
+
+
+def test_limits_are_lifted_for_the_acting_account(
+    http: responses.RequestsMock, stored: Stored
+) -> None:
+    stored.save("access", "refresh", base_url=BASE_URL, user_id=BOT)
+    http.add("POST", f"{BASE_URL}{ADMIN_PATH}/override_ratelimit", json={})
+    MatrixProvider().lift_limits(stored.context())
+    assert http.calls[0].request.body == b'{"messages_per_second": 0, "burst_count": 0}'
+
+
+def sign_in() -> Any:
+    return MatrixProvider().sign_in(VALUES, NetworkPolicy(), "bot", Secret("word-of-pass"))
+
+
+def test_signing_in_gives_a_pair(http: responses.RequestsMock) -> None:
+    answer = {
+        "user_id": BOT,
+        "device_id": "D",
+        "access_token": "a",
+        "refresh_token": "r",
+        "expires_in_ms": 300_000,
+    }
+    http.add("POST", BASE_URL + LOGIN, json=answer)
+    done = sign_in()
+    assert (done.user_id, done.device_id) == (BOT, "D")
+    assert (done.pair.access, done.pair.refresh) == (Secret("a"), Secret("r"))
+    assert done.pair.lifetime_seconds == 300
+    assert b'"refresh_token": true' in http.calls[0].request.body
+    assert "Authorization" not in http.calls[0].request.headers
+
+
+@pytest.mark.parametrize(
+    ("status", "errcode", "sentence"),
+    [
+        (403, "M_FORBIDDEN", "does not accept this user name and password"),
+        (404, "M_UNRECOGNIZED", "no sign-in with a password"),
+        (403, "M_USER_DEACTIVATED", "M_USER_DEACTIVATED"),
+    ],
+)
+def test_a_refused_sign_in_says_why_and_shows_no_password(
+    http: responses.RequestsMock, status: int, errcode: str, sentence: str
+) -> None:
+    body = {"errcode": errcode, "error": "word-of-pass is wrong"}
+    http.add("POST", BASE_URL + LOGIN, json=body, status=status)
+    with pytest.raises(Refused, match=sentence) as caught:
+        sign_in()
+    assert "word-of-pass" not in repr(caught.value) + caught.value.message
+
+
+def test_too_many_sign_ins_say_how_long_to_wait(http: responses.RequestsMock) -> None:
+    body = {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 322_000}
+    http.add("POST", BASE_URL + LOGIN, json=body, status=429)
+    with pytest.raises(RateLimited, match="322") as caught:
+        sign_in()
+    assert caught.value.retry_after_seconds == 322

@@ -1,0 +1,365 @@
+"""The token ring on a real database file, against an issuer that behaves as Synapse does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from commweb.connection import TokenPair
+from commweb.encryption import Secret
+from commweb.errors import Refused, SignInNeeded, Unreachable
+from commweb.models import now
+from commweb.providers.matrix.tokens import Timing, TokenRing
+from tests.stored_session import BASE_URL, Stored
+
+QUICK = Timing(refresh=0.3, lease=30, wait=0.3, reread=0)
+
+
+class Issuer:
+    """Tokens as Synapse issues them: a refresh token works until the access token it was
+    exchanged for is used; exchanging it again kills the pair of the first exchange."""
+
+    def __init__(self, lifetime_seconds: int = 300) -> None:
+        self.lock = threading.Lock()
+        self.lifetime_seconds = lifetime_seconds
+        self.parents = {"r0": ""}
+        self.live = {"a0": "r0"}
+        self.next_of: dict[str, str] = {}
+        self.exchanges: list[str] = []
+        self.faults: list[Exception | None] = []
+
+    def refresh(self, token: Secret, seconds: float) -> TokenPair:
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            raise fault
+        with self.lock:
+            name = token.reveal()
+            self.exchanges.append(name)
+            if name not in self.parents:
+                raise Refused("unknown", status=401, errcode="M_UNKNOWN_TOKEN")
+            earlier = self.next_of.get(name)
+            if earlier:
+                self._forget(earlier)
+            number = len(self.exchanges)
+            access, refresh = f"a{number}", f"r{number}"
+            self.live[access], self.parents[refresh] = refresh, name
+            self.next_of[name] = refresh
+            expires_at = now() + timedelta(seconds=self.lifetime_seconds)
+            return TokenPair(Secret(access), Secret(refresh), expires_at, self.lifetime_seconds)
+
+    def use(self, access: Secret) -> bool:
+        """Whether the server takes the token; from now on the older ones are dead."""
+        with self.lock:
+            refresh = self.live.get(access.reveal())
+            if refresh is None:
+                return False
+            parent = self.parents[refresh]
+            while parent:
+                older = self.parents.get(parent, "")
+                self._forget(parent)
+                parent = older
+            return True
+
+    def _forget(self, refresh: str) -> None:
+        self.parents.pop(refresh, None)
+        for access in [one for one, belongs in self.live.items() if belongs == refresh]:
+            del self.live[access]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Stored]:
+    stored = Stored.open(tmp_path / "site.db")
+    yield stored
+    stored.close()
+
+
+@pytest.fixture
+def issuer() -> Issuer:
+    return Issuer()
+
+
+def no_pause(_seconds: float) -> None:
+    pass
+
+
+def ring_on(
+    stored: Stored,
+    issuer: Issuer,
+    timing: Timing = QUICK,
+    pause: Callable[[float], None] = no_pause,
+) -> TokenRing:
+    return TokenRing(stored.tokens(), BASE_URL, issuer.refresh, timing=timing, pause=pause)
+
+
+def save_expiring_in(stored: Stored, seconds: float) -> None:
+    expires_at = now() + timedelta(seconds=seconds)
+    stored.save("a0", "r0", expires_at=expires_at, lifetime_seconds=300)
+
+
+def stored_access(stored: Stored) -> str:
+    session = stored.tokens().read()
+    assert session is not None
+    return session.pair.access.reveal()
+
+
+def test_a_token_that_is_good_for_long_is_used_as_it_is(stored: Stored, issuer: Issuer) -> None:
+    save_expiring_in(stored, 250)
+    assert ring_on(stored, issuer).token() == Secret("a0")
+    assert issuer.exchanges == []
+
+
+def test_a_token_of_unknown_life_is_used_until_it_is_rejected(
+    stored: Stored, issuer: Issuer
+) -> None:
+    stored.save("a0", "r0")
+    ring = ring_on(stored, issuer)
+    assert ring.token() == Secret("a0")
+    assert ring.replacement(Secret("a0")) == Secret("a1")
+    assert issuer.exchanges == ["r0"]
+
+
+@pytest.mark.parametrize(("seconds", "refreshed"), [(61, False), (59, True), (-5, True)])
+def test_a_token_is_refreshed_a_minute_before_its_end(
+    stored: Stored, issuer: Issuer, seconds: float, refreshed: bool
+) -> None:
+    save_expiring_in(stored, seconds)
+    assert ring_on(stored, issuer).token() == Secret("a1" if refreshed else "a0")
+
+
+def test_a_short_life_is_refreshed_in_its_last_fifth(stored: Stored, issuer: Issuer) -> None:
+    stored.save("a0", "r0", expires_at=now() + timedelta(seconds=9), lifetime_seconds=30)
+    assert ring_on(stored, issuer).token() == Secret("a0")
+    stored.save("a0", "r0", expires_at=now() + timedelta(seconds=5), lifetime_seconds=30)
+    assert ring_on(stored, issuer).token() == Secret("a1")
+
+
+def test_the_new_pair_is_stored_before_anybody_gets_it(stored: Stored, issuer: Issuer) -> None:
+    save_expiring_in(stored, 5)
+    token = ring_on(stored, issuer).token()
+    assert stored_access(stored) == token.reveal() == "a1"
+    assert issuer.use(token)
+
+
+def test_no_connection_is_checked_out_while_the_server_is_asked(
+    stored: Stored, issuer: Issuer
+) -> None:
+    save_expiring_in(stored, 5)
+    out = []
+
+    def refresh(token: Secret, seconds: float) -> TokenPair:
+        out.append(stored.checked_out())
+        return issuer.refresh(token, seconds)
+
+    TokenRing(stored.tokens(), BASE_URL, refresh, timing=QUICK).token()
+    assert out == [0]
+
+
+def test_many_callers_refresh_once_and_all_get_a_working_token(
+    stored: Stored, issuer: Issuer
+) -> None:
+    save_expiring_in(stored, -5)
+    start = threading.Barrier(12)
+    worked = []
+
+    def work() -> None:
+        ring = ring_on(stored, issuer, Timing(), pause=threading.Event().wait)
+        start.wait()
+        worked.append(issuer.use(ring.token()))
+
+    threads = [threading.Thread(target=work) for _number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert worked == [True] * 12
+    assert issuer.exchanges == ["r0"]
+
+
+def test_many_callers_whose_token_was_rejected_refresh_once(stored: Stored, issuer: Issuer) -> None:
+    stored.save("dead", "r0")
+    start = threading.Barrier(12)
+    worked = []
+
+    def work() -> None:
+        ring = ring_on(stored, issuer, Timing(), pause=threading.Event().wait)
+        token = ring.token()
+        start.wait()
+        worked.append(issuer.use(ring.replacement(token)))
+
+    threads = [threading.Thread(target=work) for _number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert worked == [True] * 12
+    assert issuer.exchanges == ["r0"]
+
+
+def test_a_lost_reply_is_asked_for_again_with_the_same_token(
+    stored: Stored, issuer: Issuer
+) -> None:
+    save_expiring_in(stored, -5)
+    issuer.refresh(Secret("r0"), 1)  # this answer is lost
+    issuer.faults = [Unreachable("lost"), Unreachable("lost")]
+    ring = ring_on(stored, issuer, Timing(refresh=5))
+    assert issuer.use(ring.token())
+    assert issuer.exchanges == ["r0", "r0"]
+
+
+def test_a_refresh_handled_late_leaves_the_previous_token_to_try(
+    stored: Stored, issuer: Issuer
+) -> None:
+    save_expiring_in(stored, -5)
+    ring = ring_on(stored, issuer)
+    ring.token()
+    issuer.refresh(Secret("r0"), 1)  # handled late: it kills the stored pair
+    assert not issuer.use(Secret("a1"))
+    assert issuer.use(ring.replacement(Secret("a1")))
+    assert issuer.exchanges[-2:] == ["r1", "r0"]
+
+
+def test_a_session_the_server_ended_needs_a_sign_in_and_nobody_asks_again(
+    stored: Stored, issuer: Issuer
+) -> None:
+    save_expiring_in(stored, 250)
+    issuer.parents.clear()
+    ring = ring_on(stored, issuer)
+    with pytest.raises(SignInNeeded, match="sign in again"):
+        ring.replacement(Secret("a0"))
+    asked = len(issuer.exchanges)
+    for again in (ring, ring_on(stored, issuer)):
+        with pytest.raises(SignInNeeded):
+            again.token()
+    assert len(issuer.exchanges) == asked
+
+
+def test_a_rejected_token_without_a_refresh_token_needs_a_sign_in(
+    stored: Stored, issuer: Issuer
+) -> None:
+    stored.save("a0", None)
+    ring = ring_on(stored, issuer)
+    assert ring.token() == Secret("a0")
+    with pytest.raises(SignInNeeded):
+        ring.replacement(Secret("a0"))
+    session = stored.tokens().read()
+    assert session is not None
+    assert session.state == "sign_in_needed"
+
+
+def test_without_any_session_a_sign_in_is_needed(stored: Stored, issuer: Issuer) -> None:
+    with pytest.raises(SignInNeeded):
+        ring_on(stored, issuer).token()
+
+
+def test_a_session_for_another_server_is_not_used_for_this_one(
+    stored: Stored, issuer: Issuer
+) -> None:
+    stored.save("a0", "r0", base_url="https://other.example")
+    with pytest.raises(Unreachable, match="changed"):
+        ring_on(stored, issuer).token()
+
+
+def test_a_token_that_still_works_is_used_while_somebody_else_refreshes(
+    stored: Stored, issuer: Issuer
+) -> None:
+    save_expiring_in(stored, 5)
+    assert stored.tokens().take_lease("somebody else", 1, 30)
+    assert ring_on(stored, issuer).token() == Secret("a0")
+    assert issuer.exchanges == []
+
+
+def test_who_has_no_working_token_waits_for_the_one_who_refreshes(
+    stored: Stored, issuer: Issuer
+) -> None:
+    save_expiring_in(stored, -5)
+    other = stored.tokens()
+    assert other.take_lease("other", 1, 30)
+    waits: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            pair = issuer.refresh(Secret("r0"), 1)
+            assert other.rotate("other", 1, pair, Secret("r0"))
+
+    ring = ring_on(stored, issuer, Timing(), pause)
+    assert ring.token() == Secret("a1")
+    assert len(waits) == 3
+    assert all(0.05 <= seconds <= 0.1 for seconds in waits)
+
+
+def test_who_waited_too_long_gives_up_and_can_come_back(stored: Stored, issuer: Issuer) -> None:
+    save_expiring_in(stored, -5)
+    assert stored.tokens().take_lease("other", 1, 30)
+    with pytest.raises(Unreachable, match="being refreshed"):
+        ring_on(stored, issuer, pause=threading.Event().wait).token()
+    assert issuer.exchanges == []
+
+
+def test_the_lease_of_a_killed_refresher_is_taken_over(stored: Stored, issuer: Issuer) -> None:
+    save_expiring_in(stored, -5)
+    assert stored.tokens().take_lease("killed", 1, -1)
+    assert ring_on(stored, issuer).token() == Secret("a1")
+
+
+def test_no_reply_by_the_deadline_frees_the_lease_soon(stored: Stored, issuer: Issuer) -> None:
+    save_expiring_in(stored, -5)
+    issuer.faults = [Unreachable("no answer")] * 100_000
+    with pytest.raises(Unreachable):
+        ring_on(stored, issuer, pause=threading.Event().wait).token()
+    session = stored.tokens().read()
+    assert session is not None
+    assert session.state == "ok"
+    with stored.database.read() as connection:
+        row = connection.exec_driver_sql("SELECT lease_until FROM commweb_connection").one()
+    assert row.lease_until < (now() + timedelta(seconds=2)).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_refusal_that_is_not_about_the_token_does_not_end_the_session(
+    stored: Stored, issuer: Issuer, status: int
+) -> None:
+    save_expiring_in(stored, -5)
+    issuer.faults = [Refused("odd", status=status)]
+    with pytest.raises(Refused):
+        ring_on(stored, issuer).token()
+    session = stored.tokens().read()
+    assert session is not None
+    assert session.state == "ok"
+
+
+def test_an_admin_who_signs_in_during_a_refresh_wins(stored: Stored, issuer: Issuer) -> None:
+    save_expiring_in(stored, -5)
+
+    def refresh(token: Secret, seconds: float) -> TokenPair:
+        stored.save("admin-a", "admin-r")
+        return issuer.refresh(token, seconds)
+
+    ring = TokenRing(stored.tokens(), BASE_URL, refresh, timing=QUICK)
+    assert ring.token() == Secret("admin-a")
+    assert stored_access(stored) == "admin-a"
+
+
+def test_an_admin_who_signs_in_while_the_old_session_is_refused_wins(
+    stored: Stored, issuer: Issuer
+) -> None:
+    save_expiring_in(stored, -5)
+
+    def refresh(token: Secret, seconds: float) -> TokenPair:
+        stored.save("admin-a", "admin-r")
+        raise Refused("unknown", status=401)
+
+    ring = TokenRing(stored.tokens(), BASE_URL, refresh, timing=QUICK)
+    assert ring.token() == Secret("admin-a")
+
+
+def test_the_rows_token_is_used_when_it_is_not_the_one_that_failed(
+    stored: Stored, issuer: Issuer
+) -> None:
+    save_expiring_in(stored, 250)
+    assert ring_on(stored, issuer).replacement(Secret("older")) == Secret("a0")
+    assert issuer.exchanges == []

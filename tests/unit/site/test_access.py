@@ -1,0 +1,137 @@
+"""Who may open which page."""
+
+from __future__ import annotations
+
+import pytest
+
+ADMIN_ONLY = ["/courses/new", "/people", "/people/2/edit", "/courses/1/delete"]
+EDITORS = ["/courses/1/edit"]
+ACTIONS = [
+    "/courses/1/enrol",
+    "/courses/1/groups",
+    "/courses/1/groups/members",
+    "/courses/1/enrolments/1/remove",
+    "/courses/1/edit",
+]
+
+
+@pytest.mark.parametrize("path", [*ADMIN_ONLY, *EDITORS, "/courses/1", "/courses/"])
+def test_a_visitor_is_sent_to_the_login_page(school, path):
+    answer = school.browser().get(path)
+    assert answer.status_code == 302
+    assert answer.location.startswith("/login")
+
+
+@pytest.mark.parametrize("path", ADMIN_ONLY)
+def test_only_administrators_administer(school, path):
+    assert school.browser("admin").get(path).status_code == 200
+    assert school.browser("teacher1").get(path).status_code == 403
+    assert school.browser("student1").get(path).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/people/3/suspend", "/people/3/reinstate", "/courses/1/delete"])
+def test_only_administrators_may_send_these_forms(school, path):
+    assert school.browser("teacher1").post(path).status_code == 403
+
+
+def test_teachers_see_and_edit_their_courses_and_no_others(school):
+    browser = school.browser("teacher1")
+    for path, code in (("/courses/1/edit", 200), ("/courses/2", 403), ("/courses/2/edit", 403)):
+        assert browser.get(path).status_code == code
+    page = browser.get("/courses/").text
+    assert "Algebra I" in page
+    assert "World History" not in page
+    assert "New course" not in page
+
+
+def test_students_see_their_courses_and_change_nothing(school):
+    browser = school.browser("student1")
+    page = browser.get("/courses/1").text
+    assert "Enrol" not in page
+    assert "Edit course" not in page
+    assert browser.get("/courses/2").status_code == 403
+    for path in ACTIONS:
+        assert browser.post(path).status_code == 403
+
+
+def test_a_hidden_course_is_hidden_from_students_and_not_from_teachers(school):
+    school.browser("admin").post(
+        "/courses/1/edit", full_name="Algebra I", short_name="ALG1", group_mode="none"
+    )
+    student, teacher = school.browser("student1"), school.browser("teacher1")
+    assert student.get("/courses/1").status_code == 403
+    assert "Algebra I" not in student.get("/courses/").text
+    assert teacher.get("/courses/1").status_code == 200
+    assert "Algebra I" in teacher.get("/courses/").text
+
+
+def test_a_course_that_is_not_there_is_not_found(school):
+    assert school.browser("admin").get("/courses/999").status_code == 404
+
+
+def test_a_form_without_its_token_changes_nothing(school):
+    browser = school.browser("admin")
+    browser.token = ""
+    answer = browser.post("/courses/new", full_name="Chemistry", short_name="CHEM")
+    assert answer.status_code == 400
+    assert "not valid any more" in answer.text
+    assert "Chemistry" not in browser.get("/courses/").text
+
+
+def test_pages_that_only_take_forms_cannot_be_opened(school):
+    answer = school.browser("admin").get("/courses/1/enrol")
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+
+
+def test_the_menu_marks_where_one_is(school):
+    page = school.browser("admin").get("/people").text
+    assert 'href="/people" aria-current="page"' in page
+    assert "Site administration" in page
+    assert "Site administration" not in school.browser("teacher1").get("/courses/").text
+
+
+def test_every_page_is_sent_with_strict_headers(school):
+    headers = school.browser().get("/login").headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/login", "/courses/", "/courses/1", "/courses/new", "/people"])
+def test_no_page_holds_a_script_or_style_of_its_own(school, path):
+    page = school.browser("admin").get(path).text
+    assert "<script>" not in page
+    assert "<style" not in page
+    assert " style=" not in page
+    assert " onclick=" not in page
+
+
+def test_an_unknown_address_is_answered_in_the_sites_look(school):
+    answer = school.browser().get("/nothing/here")
+    assert answer.status_code == 404
+    assert "Page not found" in answer.text
+    assert "Course site" in answer.text
+
+
+def test_a_mistake_of_the_site_is_told_without_asking_the_database(make_site):
+    with make_site(TESTING=False, PROPAGATE_EXCEPTIONS=False) as app:
+
+        @app.get("/broken")
+        def broken():
+            raise RuntimeError("the secret reason")
+
+        answer = app.test_client().get("/broken")
+        assert answer.status_code == 500
+        assert "Something went wrong" in answer.text
+        assert "secret reason" not in answer.text
+
+
+def test_the_icon_is_there(school):
+    with school.app.test_client().get("/static/favicon.svg") as answer:
+        assert answer.status_code == 200
+    assert "/static/favicon.svg" in school.browser().get("/login").text

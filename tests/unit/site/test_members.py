@@ -1,0 +1,181 @@
+"""Enrolments and groups."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from commweb.site import db
+from commweb.site.models import Course, Enrolment, Group, GroupMode, Role
+
+
+def groups(school, number: int = 1) -> dict[str, list[str]]:
+    with school.app.app_context():
+        rows = db.session.scalars(select(Group).filter_by(course_id=number))
+        return {group.name: [m.user.username for m in group.members] for group in rows}
+
+
+def group_id(school, name: str) -> int:
+    with school.app.app_context():
+        return db.session.scalars(select(Group.id).filter_by(name=name)).one()
+
+
+def test_a_teacher_enrols_a_student_and_it_is_reported(school):
+    school.forget_reports()
+    browser = school.browser("teacher1")
+    answer = browser.post(
+        "/courses/1/enrol", person=str(school.person_id("student7")), role="student"
+    )
+    assert (answer.status_code, answer.location) == (303, "/courses/1")
+    assert "Student Seven is enrolled." in browser.get("/courses/1").text
+    assert "student7" in school.enrolled("ALG1")
+    assert school.reports() == [("course", "1")]
+
+
+def test_a_role_is_kept(school):
+    school.browser("admin").post(
+        "/courses/1/enrol", person=str(school.person_id("teacher2")), role="teacher"
+    )
+    with school.app.app_context():
+        enrolment = db.session.get(Enrolment, school.enrolled("ALG1")["teacher2"])
+        assert enrolment.role is Role.TEACHER
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"person": "", "role": "student"}, {"person": "999", "role": "student"}, {"person": "x"}],
+)
+def test_a_form_that_names_nobody_is_refused_on_the_course_page(school, fields):
+    school.forget_reports()
+    answer = school.browser("teacher1").post("/courses/1/enrol", **fields)
+    assert answer.status_code == 422
+    assert "Algebra I" in answer.text
+    assert answer.text.count('role="alert"') == 1, "only the form that was sent has errors"
+    assert school.reports() == []
+
+
+def test_an_unknown_role_is_refused(school):
+    answer = school.browser("teacher1").post(
+        "/courses/1/enrol", person=str(school.person_id("student7")), role="emperor"
+    )
+    assert answer.status_code == 422
+
+
+def test_somebody_enrolled_already_is_not_offered_again(school):
+    answer = school.browser("teacher1").post(
+        "/courses/1/enrol", person=str(school.person_id("student1")), role="teacher"
+    )
+    assert answer.status_code == 422
+
+
+def test_only_administrators_enrol_administrators(school):
+    fields = {"person": str(school.person_id("admin")), "role": "student"}
+    assert school.browser("teacher1").post("/courses/1/enrol", **fields).status_code == 422
+    assert school.browser("admin").post("/courses/1/enrol", **fields).status_code == 303
+
+
+def test_people_with_the_same_name_are_told_apart(school):
+    browser = school.browser("admin")
+    for username in ("lee1", "lee2"):
+        browser.post("/people", full_name="Lee", username=username)
+    page = browser.get("/courses/1").text
+    assert "Lee (lee1)" in page
+    assert "Lee (lee2)" in page
+
+
+def test_unenrolling_is_reported_and_can_be_sent_twice(school):
+    school.forget_reports()
+    browser = school.browser("teacher1")
+    path = f"/courses/1/enrolments/{school.enrolled('ALG1')['student1']}/remove"
+    assert browser.post(path).status_code == 303
+    assert "Student One is not enrolled any more." in browser.get("/courses/1").text
+    assert browser.post(path).status_code == 303
+    assert "student1" not in school.enrolled("ALG1")
+    assert school.reports() == [("course", "1")]
+
+
+def test_an_enrolment_of_another_course_cannot_be_removed(school):
+    number = school.enrolled("HIST1")["student8"]
+    school.browser("teacher1").post(f"/courses/1/enrolments/{number}/remove")
+    assert "student8" in school.enrolled("HIST1")
+
+
+def test_a_teacher_who_leaves_a_course_is_led_to_the_list(school):
+    number = school.enrolled("ALG1")["teacher1"]
+    browser = school.browser("teacher1")
+    assert browser.post(f"/courses/1/enrolments/{number}/remove").location == "/courses/"
+
+
+def test_the_button_names_whom_it_unenrols(school):
+    page = school.browser("teacher1").get("/courses/1").text
+    assert 'Unenrol<span class="visually-hidden"> Student One</span>' in page
+
+
+def test_a_group_is_made_filled_emptied_and_deleted(school):
+    school.forget_reports()
+    browser = school.browser("teacher1")
+    browser.post("/courses/1/groups", group_name="Red")
+    number, member = group_id(school, "Red"), school.enrolled("ALG1")["student2"]
+    browser.post("/courses/1/groups/members", member=str(member), group=str(number))
+    browser.post("/courses/1/groups/members", member=str(member), group=str(number))
+    assert groups(school) == {"Red": ["student2"]}
+    browser.post(f"/courses/1/groups/{number}/members/{member}/remove")
+    assert groups(school) == {"Red": []}
+    assert "Delete the group Red?" in browser.get(f"/courses/1/groups/{number}/delete").text
+    browser.post(f"/courses/1/groups/{number}/delete")
+    assert groups(school) == {}
+    assert school.reports() == [("course", "1")] * 4
+
+
+@pytest.mark.parametrize(("name", "message"), [("", "This field"), ("RED", "Another group")])
+def test_a_group_needs_a_name_of_its_own(school, name, message):
+    browser = school.browser("teacher1")
+    browser.post("/courses/1/groups", group_name="Red")
+    answer = browser.post("/courses/1/groups", group_name=name)
+    assert answer.status_code == 422
+    assert message in answer.text
+    assert list(groups(school)) == ["Red"]
+
+
+def test_a_group_takes_members_of_its_own_course_only(school):
+    browser = school.browser("teacher1")
+    browser.post("/courses/1/groups", group_name="Red")
+    stranger = school.enrolled("HIST1")["student8"]
+    answer = browser.post(
+        "/courses/1/groups/members", member=str(stranger), group=str(group_id(school, "Red"))
+    )
+    assert answer.status_code == 422
+
+
+def test_a_group_of_another_course_is_out_of_reach(school):
+    school.browser("teacher2").post("/courses/2/groups", group_name="Blue")
+    number = group_id(school, "Blue")
+    browser = school.browser("teacher1")
+    assert browser.post(f"/courses/1/groups/{number}/delete").status_code == 404
+    assert browser.post(f"/courses/2/groups/{number}/delete").status_code == 403
+
+
+def test_who_is_unenrolled_is_out_of_the_groups_too(school):
+    browser = school.browser("teacher1")
+    browser.post("/courses/1/groups", group_name="Red")
+    member = school.enrolled("ALG1")["student2"]
+    browser.post(
+        "/courses/1/groups/members", member=str(member), group=str(group_id(school, "Red"))
+    )
+    browser.post(f"/courses/1/enrolments/{member}/remove")
+    assert groups(school) == {"Red": []}
+
+
+def test_with_separate_groups_students_see_their_own_group_and_the_teachers(school):
+    with school.app.app_context():
+        course = db.session.get(Course, 1)
+        course.group_mode = GroupMode.SEPARATE
+        by_name = {e.user.username: e for e in course.enrolments}
+        course.groups.append(Group(name="Red", members=[by_name["student1"], by_name["student2"]]))
+        course.groups.append(Group(name="Blue", members=[by_name["student3"]]))
+        db.session.commit()
+    page = school.browser("student1").get("/courses/1").text
+    assert "Student Two" in page
+    assert "Teacher One" in page
+    assert "Student Three" not in page
+    assert "Student Three" in school.browser("teacher1").get("/courses/1").text
