@@ -20,11 +20,11 @@ from commweb.errors import CommWebError
 from commweb.hooks import report
 from commweb.i18n import gettext as _
 from commweb.providers.base import Provider
+from commweb.provisioning import sign_in as store_sign_in
 from commweb.rekey import rekey
 from commweb.state import State, current_state
 from commweb.sync.once import confirm, once, plans
 from commweb.web.rooms import backfill, courses_without_room
-from commweb.provisioning import sign_in as store_sign_in
 
 __all__ = ["group"]
 

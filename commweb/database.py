@@ -81,17 +81,16 @@ class Database:
     def write(self, *, durable: bool = False) -> Iterator[Connection]:
         """A short write transaction. ``durable`` waits for the disk (SQLite: synchronous full)."""
         engine = self.engine
-        sqlite = engine.dialect.name == "sqlite" and not self._shared_with_host(engine)
-        with engine.connect() as connection:
-            if sqlite:
-                connection = connection.execution_options(commweb_begin="IMMEDIATE")
-                if durable:
-                    _pragma(connection, "synchronous=full")
+        ours = engine.dialect.name == "sqlite" and not is_in_memory(engine.url)
+        options = {"commweb_begin": "IMMEDIATE"} if ours else {}
+        with engine.connect().execution_options(**options) as connection:
+            if ours and durable:
+                _pragma(connection, "synchronous=full")
             try:
                 with connection.begin():
                     yield connection
             finally:
-                if sqlite and durable:
+                if ours and durable:
                     _pragma(connection, "synchronous=normal")
 
     @contextmanager
@@ -99,9 +98,6 @@ class Database:
         """A short read transaction: one consistent snapshot, closed at the end."""
         with self.engine.connect() as connection, connection.begin():
             yield connection
-
-    def _shared_with_host(self, engine: Engine) -> bool:
-        return is_in_memory(engine.url)
 
     def dispose(self) -> None:
         """Close the pool (at the end of a process or a test)."""
@@ -121,7 +117,10 @@ def _pragma(connection: Connection, words: str) -> None:
 
 def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
     cursor = dbapi_connection.cursor()
-    for words in ("journal_mode=WAL", "synchronous=normal", "foreign_keys=on"):
+    # Asking for WAL takes a lock, even where the file has it already.
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0].lower() != "wal":
+        cursor.execute("PRAGMA journal_mode=WAL")
+    for words in ("synchronous=normal", "foreign_keys=on"):
         cursor.execute(f"PRAGMA {words}")
     cursor.close()
 

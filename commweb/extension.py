@@ -17,13 +17,14 @@ from commweb.cli import group as cli_group
 from commweb.database import Database
 from commweb.encryption import Sealer, Secret
 from commweb.errors import MisuseError
-from commweb.host import DEFAULT, Default, Host, Person
 from commweb.hooks import listen, report
+from commweb.host import DEFAULT, Default, Host, Person
 from commweb.i18n import gettext, ngettext
 from commweb.net import NetworkPolicy
 from commweb.providers import Registry, installed
 from commweb.providers.base import Provider
 from commweb.provisioning import configure, known_provider
+from commweb.queue import make_queue
 from commweb.settings import Settings
 from commweb.state import (
     SITE,
@@ -31,7 +32,6 @@ from commweb.state import (
     State,
     current_state,
 )
-from commweb.queue import make_queue
 from commweb.web import api, build_blueprint
 from commweb.web.course import CourseStatus, course_status
 from commweb.web.menu import MenuItem, administration
@@ -67,8 +67,7 @@ class CommWeb:
 
         Raises `MisuseError` with a sentence that says what to do.
         """
-        _check_wiring(app, db, host)
-        assert host is not None
+        host = _checked_host(app, db, host)
         config = configuration.read(app.config)
         database = Database(app, db)
         queue = make_queue(config.queue_url, app.instance_path, config.secret_keys[0])
@@ -88,7 +87,8 @@ class CommWeb:
         )
         app.extensions["commweb"] = state
         listen(db)
-        app.register_blueprint(build_blueprint(state, self.api_blueprint), url_prefix=config.url_prefix or None)
+        pages = build_blueprint(state, self.api_blueprint)
+        app.register_blueprint(pages, url_prefix=config.url_prefix or None)
         app.cli.add_command(cli_group)
         app.jinja_env.globals["commweb_course_status"] = _status_for_template
         app.jinja_env.globals["commweb_gettext"] = gettext
@@ -195,7 +195,7 @@ class CommWeb:
         return session.state if session else None
 
 
-def _check_wiring(app: Flask, db: Any, host: Host | None) -> None:
+def _checked_host(app: Flask, db: Any, host: Host | None) -> Host:
     if "commweb" in app.extensions:
         raise MisuseError(
             "commweb is registered with this app already. Call init_app once per app, or pass "
@@ -213,6 +213,7 @@ def _check_wiring(app: Flask, db: Any, host: Host | None) -> None:
             "commweb needs a host: an instance of a class derived from commweb.Host, passed as "
             "comm.init_app(app, db=db, host=MyHost())."
         )
+    return host
 
 
 def _active(state: State, provider: Provider) -> bool:

@@ -1,4 +1,4 @@
-"""Reporting in the host's session, and after its outermost commit: wake the worker if something was reported.
+"""Reporting in the host's session; after its outermost commit the worker is woken.
 
 The listeners are functions without state, registered once per ``db``; they find the app through
 ``current_app``. Savepoints commit too, so only the outermost commit counts.

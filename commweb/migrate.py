@@ -15,7 +15,7 @@ VERSION_TABLE = "commweb_alembic_version"
 FOLDER = Path(__file__).parent / "migrations"
 
 
-def include_name(name: str | None, type_: str, parent_names: object) -> bool:
+def include_name(name: str | None, type_: str, _parent_names: object) -> bool:
     """For the host's ``env.py``: ``context.configure(..., include_name=include_name)`` keeps
     autogenerate from proposing to drop commweb's tables."""
     return not (type_ == "table" and name is not None and name.startswith("commweb_"))

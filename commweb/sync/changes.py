@@ -207,9 +207,10 @@ def store_option(
     connection: Connection,
     course_id: str,
     course_name: str,
+    *,
     provider: str,
-    name: str,
-    topic: str | None,
+    name: str = "",
+    topic: str | None = None,
 ) -> None:
     """What the course chose on its Communication page; what was entered for another provider
     before is kept."""

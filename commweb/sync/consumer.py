@@ -19,7 +19,7 @@ def consume(state: State, workers: int) -> None:
     ending = threading.Event()
     huey = state.queue.huey
     if huey is None:
-        Worker(state, stop=ending.is_set).sweep(ending.wait, lambda times: None)
+        Worker(state, stop=ending.is_set).sweep(ending.wait, lambda _times: None)
         return
     # The default delay of up to 10 s between looks would make every change wait; the default
     # signal drops what is being done.

@@ -76,11 +76,11 @@ def run(
     except BaseException:
         progress.flush()
         raise
-    _finish(progress, seen, status=_status(seen, progress), reason=_reason(progress))
+    _finish(progress, seen, status=_status(seen), reason=_reason(progress))
 
 
 def look(state: State, room_id: int, backend: Backend) -> Look | None:
-    """Read and observe the room and plan; stores nothing but accounts' names. None: no such room."""
+    """Read and observe the room and plan; stores only new accounts' names. None: no room."""
     with state.database.read() as connection:
         record = read_room(connection, room_id)
         if record is None:
@@ -175,7 +175,7 @@ def _ref(record: RoomRecord, seen: Look) -> RoomRef:
     return RoomRef(record.course_id, record.group_id, record.creation_key or "", remote)
 
 
-def _status(seen: Look, progress: Progress) -> str:
+def _status(seen: Look) -> str:
     if seen.target is None:
         return "off"
     return "read_only" if seen.target.room.read_only else "ready"

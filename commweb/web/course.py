@@ -147,7 +147,9 @@ def save(course_id: str) -> ResponseReturnValue:
 def _store(connection: Connection, course: Course, form: CourseForm, actor: str) -> None:
     provider = form.provider.data
     name, topic = form.room_name.data.strip(), form.room_topic.data.strip()
-    store_option(connection, course.id, course.full_name, provider, name, topic or None)
+    store_option(
+        connection, course.id, course.full_name, provider=provider, name=name, topic=topic or None
+    )
     audit.record(
         connection,
         actor=actor,

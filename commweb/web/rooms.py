@@ -68,7 +68,7 @@ def backfill(state: State, *, actor: str) -> int:
     give_back(state)
     with state.database.write() as connection:
         for course in courses:
-            store_option(connection, course.id, course.full_name, provider, "", None)
+            store_option(connection, course.id, course.full_name, provider=provider)
         audit.record(
             connection, actor=actor, action="rooms.backfilled", detail={"courses": len(courses)}
         )

@@ -108,7 +108,7 @@ def test_a_person_who_is_renamed_is_renamed_on_the_homeserver(
     school.campus.add(unique, student(name))
     work(school, unique, school.comm.course_created)
     renamed = student(name)
-    renamed = type(renamed)(person(name, **{}), renamed.role)
+    renamed = type(renamed)(person(name), renamed.role)
     object.__setattr__(renamed.person, "display_name", "Eve the Second")
     school.campus.add(unique, renamed)
     with school.app.app_context():

@@ -88,7 +88,7 @@ def test_a_queue_that_fails_never_fails_the_hosts_commit(school: Site) -> None:
 
 @pytest.mark.parametrize("given", [7, "", None])
 def test_an_id_that_is_no_string_is_refused_with_what_to_do(school: Site, given: object) -> None:
-    with school.app.app_context(), pytest.raises(MisuseError, match="str\\(id\\)"):
+    with school.app.app_context(), pytest.raises(MisuseError, match=r"str\(id\)"):
         school.comm.course_changed(given)  # type: ignore[arg-type]
 
 

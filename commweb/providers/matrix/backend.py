@@ -123,12 +123,18 @@ class MatrixBackend(Backend):
             raise
 
     def remove(self, room: RoomRef, action: Remove) -> None:
+        name = action.remote_user_id
         try:
             with _room_answers():
-                self._client.remove_member(_id_of(room), action.remote_user_id, REASON)
+                self._client.kick(_id_of(room), name, REASON)
         except MatrixRefused as error:
-            if error.errcode == "M_BAD_STATE":
-                return  # banned: out already
+            if error.errcode == "M_BAD_STATE" or "not in the room" in error.server_text:
+                return  # banned, or gone already
+            if error.status == 403 and "cannot kick" in error.server_text.lower():
+                raise Refused(
+                    _("%(user)s has as much power in the room as the acting account.", user=name),
+                    status=403,
+                ) from None
             raise
 
     def set_name(self, room: RoomRef, action: SetName) -> None:

@@ -201,10 +201,14 @@ class MatrixClient:
         path = path_of(CLIENT + "/rooms/{}/invite", room_id)
         self._call("POST", path, body={"user_id": user_id})
 
-    def remove_member(self, room_id: str, user_id: str, reason: str) -> None:
-        """CS: PUT m.room.member ``leave``: unlike a kick it may be repeated."""
-        content = {"membership": "leave", "reason": reason}
-        self.put_state(room_id, "m.room.member", content, user_id)
+    def kick(self, room_id: str, user_id: str, reason: str) -> None:
+        """CS: POST /rooms/{id}/kick. Unlike writing a ``leave`` it does not lift a ban."""
+        path = path_of(CLIENT + "/rooms/{}/kick", room_id)
+        self._call("POST", path, body={"user_id": user_id, "reason": reason})
+
+    def leave(self, room_id: str) -> None:
+        """CS: POST /rooms/{id}/leave, as the acting account."""
+        self._call("POST", path_of(CLIENT + "/rooms/{}/leave", room_id), body={})
 
     def join(self, room_id: str) -> None:
         """CS: POST /rooms/{id}/join, as the acting account."""

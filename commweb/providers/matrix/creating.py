@@ -18,21 +18,22 @@ from commweb.providers.matrix.identifiers import room_alias, room_alias_name
 from commweb.providers.matrix.rooms import Birthmark, NewRoomRules, birthmark, creation_content
 from commweb.providers.rooms import CreateRoom
 
-__all__ = ["ALIAS_TAKEN", "SETTLES_AFTER_SECONDS", "RoomMaker"]
+__all__ = ["ALIAS_TAKEN", "RoomMaker"]
 
 ALIAS_TAKEN = "COMMWEB_ALIAS_TAKEN"
-SETTLES_AFTER_SECONDS = 60.0
 IN_USE = "M_ROOM_IN_USE"
 
 
 @dataclass(frozen=True)
 class RoomMaker:
-    """Makes rooms as ``own_id`` on ``server_name``, by ``rules``."""
+    """Makes rooms as ``own_id`` on ``server_name``, by ``rules``. A half-made room younger than
+    ``settles_after_seconds`` may still be finished by the server and is waited for."""
 
     client: MatrixClient
     own_id: str
     server_name: str
     rules: NewRoomRules
+    settles_after_seconds: float = 60.0
 
     def make(self, action: CreateRoom, picture_uri: str | None) -> str:
         """The id of the one room with this key: made now, or found and complete.
@@ -94,8 +95,8 @@ class RoomMaker:
         age = mark.age_seconds
         if age is None:
             age = time.time() - (action.creation_started_at_seconds or time.time())
-        if age < SETTLES_AFTER_SECONDS:
-            raise _unsettled(SETTLES_AFTER_SECONDS - max(age, 0.0) + 1.0)
+        if age < self.settles_after_seconds:
+            raise _unsettled(self.settles_after_seconds - max(age, 0.0) + 1.0)
         # The alias first and at once: the deletion takes its time and nobody waits for it.
         self.client.delete_alias(alias)
         self.client.delete_room(room_id)

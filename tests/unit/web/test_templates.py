@@ -40,6 +40,16 @@ def test_pages_extend_the_layout_a_host_names(tmp_path: Path) -> None:
     assert "commweb-page" not in response.text
 
 
+def test_blocks_of_a_layout_with_names_of_its_own_stay_its_own(tmp_path: Path) -> None:
+    own = "".join(
+        f"{{% block {name} %}}host {name};{{% endblock %}}"
+        for name in ("breadcrumbs", "page", "banners", "page_title", "crumbs")
+    )
+    response = page(tmp_path, "/communication/admin/", LAYOUT + own, COMMWEB_LAYOUT="host.html")
+    assert "host breadcrumbs;host page;host banners;host page_title;host crumbs;" in response.text
+    assert response.text.count('class="breadcrumb"') == 1
+
+
 def test_our_stylesheet_is_linked_unless_a_host_names_another(tmp_path: Path) -> None:
     for name, config, expected in (
         ("a", {}, ["/communication/_commweb/static/commweb.css"]),

@@ -282,15 +282,43 @@ def test_somebody_of_another_server_is_invited(http: Http, backend: Backend) -> 
     assert http.sent() == {"user_id": "@anna:other.example"}
 
 
-def test_removing_is_a_leave_that_may_be_repeated(http: Http, backend: Backend) -> None:
-    http.on("PUT", f"{STATE}/m.room.member/{quote(ANNA, safe='')}", {"event_id": "$1"})
-    backend.remove(ROOM, Remove("1", ANNA, "Anna"))
-    assert http.sent()["membership"] == "leave"
+KICK = f"{CLIENT}/rooms/{R}/kick"
 
 
-def test_somebody_banned_is_out_already(http: Http, backend: Backend) -> None:
-    http.refuse("PUT", f"{STATE}/m.room.member/{quote(ANNA, safe='')}", 403, "M_BAD_STATE")
+def test_removing_is_a_kick(http: Http, backend: Backend) -> None:
+    http.on("POST", KICK, {})
     backend.remove(ROOM, Remove("1", ANNA, "Anna"))
+    assert http.sent()["user_id"] == ANNA
+
+
+@pytest.mark.parametrize(
+    ("errcode", "error"),
+    [
+        ("M_FORBIDDEN", "The target user is not in the room"),
+        ("M_BAD_STATE", "Cannot kick user who was banned"),
+    ],
+)
+def test_somebody_who_is_not_in_the_room_is_out_already(
+    http: Http, backend: Backend, errcode: str, error: str
+) -> None:
+    http.refuse("POST", KICK, 403, errcode, error)
+    backend.remove(ROOM, Remove("1", ANNA, "Anna"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("You cannot kick user @anna:hs.example.", Refused),
+        (f"{BOT} not in room !room.", RoomUnsettled),
+        ("You don't have permission", Refused),
+    ],
+)
+def test_somebody_who_cannot_be_removed_says_why(
+    http: Http, backend: Backend, error: str, kind: type[ProviderError]
+) -> None:
+    http.refuse("POST", KICK, 403, "M_FORBIDDEN", error)
+    with pytest.raises(kind):
+        backend.remove(ROOM, Remove("1", ANNA, "Anna"))
 
 
 @pytest.mark.parametrize(
