@@ -154,16 +154,16 @@ class MatrixBackend(Backend):
         return uri
 
     def _uploaded(self, picture: Picture) -> str:
-        try:
-            return self._client.upload(picture.read(), picture.media_type, picture.digest)
-        except MatrixRefused as error:
-            if error.status != 413:
-                raise
-            raise Refused(
-                _("The picture is larger than the homeserver takes."),
-                status=413,
-                errcode=error.errcode,
-            ) from None
+        data = picture.read()
+        # Asked first: Synapse cuts the connection in the middle of an upload that is too large.
+        largest = self._client.largest_upload()
+        if largest is None or len(data) <= largest:
+            try:
+                return self._client.upload(data, picture.media_type, picture.digest)
+            except MatrixRefused as error:
+                if error.status != 413:
+                    raise
+        raise Refused(_("The picture is larger than the homeserver takes."), status=413)
 
     def set_levels(self, room: RoomRef, action: SetLevels) -> None:
         room_id = _id_of(room)
@@ -182,7 +182,8 @@ class MatrixBackend(Backend):
                 raise _gone() from None
             if error.status != 400:
                 raise
-            # No other local member has power; as a member or creator we may still get in.
+            # Nobody local can give power; in rooms of version 12 and later nobody has to, because
+            # we are the creator. An invitation by any member is enough to get back in.
         try:
             self._client.join(room_id)
         except MatrixRefused as error:
@@ -190,8 +191,9 @@ class MatrixBackend(Backend):
                 raise
             raise Refused(
                 _(
-                    "The acting account has left the room, and nobody in it has the power to let "
-                    "it back in."
+                    "The acting account has left the room. Somebody in the room has to invite "
+                    "%(user)s again.",
+                    user=self._acting.user_id,
                 ),
                 status=error.status,
             ) from None
