@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import http.server
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -40,6 +38,7 @@ from commweb.providers.rooms import (
     SetTopic,
 )
 from commweb.site.homeserver import Homeserver
+from tests.dropper import Dropper
 from tests.stored_session import LOOPBACK, Stored
 
 PNG = bytes.fromhex(
@@ -239,66 +238,10 @@ def test_creating_at_the_same_moment_gives_one_room(
     assert {room for room in made if room is not None} <= {only}
 
 
-class Dropper(http.server.ThreadingHTTPServer):
-    """Stands before a homeserver and loses the replies to requests whose path holds ``drop``."""
-
-    daemon_threads = False
-    block_on_close = True
-
-    def __init__(self, target: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Relay)
-        self.target = target
-        self.drop = ""
-        self.dropped = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Relay(http.server.BaseHTTPRequestHandler):
-    server: Dropper
-
-    def _relay(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length) if length else None
-        kept = {
-            name: self.headers[name]
-            for name in ("Authorization", "Content-Type")
-            if self.headers[name]
-        }
-        upstream = http.client.HTTPConnection(self.server.target, timeout=30)
-        try:
-            upstream.request(self.command, self.path, body, kept)
-            answer = upstream.getresponse()
-            data = answer.read()
-        finally:
-            upstream.close()
-        if self.server.drop and self.server.drop in self.path:
-            self.server.dropped += 1
-            self.close_connection = True
-            return
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.headers["Content-Type"])
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_POST = do_PUT = do_DELETE = _relay  # noqa: N815
-
-    def log_message(self, *_args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def dropper(homeserver: Homeserver) -> Iterator[Dropper]:
-    server = Dropper(homeserver.base_url.removeprefix("http://"))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Dropper.before(homeserver.base_url) as server:
+        yield server
 
 
 def test_a_lost_create_room_reply_makes_no_second_room(
@@ -307,11 +250,10 @@ def test_a_lost_create_room_reply_makes_no_second_room(
     stored.save(admin_session.access_token, admin_session.refresh_token, base_url=dropper.url)
     backend = MatrixProvider().backend(stored.context(dropper.url))
     action = creation(unique)
-    dropper.drop = "createRoom"
+    dropper.lose("createRoom")
     with pytest.raises(Unreachable):
         backend.create(ref(action), action)
     assert dropper.dropped == 1
-    dropper.drop = ""
     later = creation(unique, creation_key=action.creation_key, creation_started_at_seconds=1.0)
     room_id = backend.create(ref(later), later)
     assert backend.create(ref(action), action) == room_id
