@@ -13,15 +13,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 from playwright.sync_api import Browser, sync_playwright
 
 from commweb.site.homeserver_config import free_port
 
-__all__ = ["ADMIN", "PEOPLE_PASSWORD", "RunningSite", "chromium", "running"]
+__all__ = ["ADMIN", "RunningSite", "chromium", "password_of", "running"]
 
 ROOT = Path(__file__).resolve().parents[2]
+UP = "The course site runs on"
 UP_WITHIN_SECONDS = 240.0
 STOPPED_WITHIN_SECONDS = 60.0
 ADMIN = "admin"
@@ -39,6 +41,11 @@ BROWSER_ARGUMENTS = (
 )
 
 
+def password_of(username: str) -> str:
+    """The password of one of the people every site starts with."""
+    return ADMIN_PASSWORD if username == ADMIN else PEOPLE_PASSWORD
+
+
 class RunningSite:
     """The site in ``folder``, with web, worker and (with ``homeserver``) a Synapse of its own."""
 
@@ -47,6 +54,7 @@ class RunningSite:
         self.log = folder / "site.log"
         self.homeserver = homeserver
         self.port = free_port()
+        self.logins: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,7 +77,7 @@ class RunningSite:
         }
         if not self.homeserver:
             environment["HOMESERVER"] = "none"
-        before = self.said.count(self._up) if self.log.exists() else 0
+        before = self.said.count(UP) if self.log.exists() else 0
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "commweb.site.serve"],
@@ -82,13 +90,9 @@ class RunningSite:
             )
         self._wait_for(before + 1)
 
-    @property
-    def _up(self) -> str:
-        return "The course site runs on"
-
     def _wait_for(self, times: int) -> None:
         deadline = time.monotonic() + UP_WITHIN_SECONDS
-        while self.said.count(self._up) < times:
+        while self.said.count(UP) < times:
             assert self._process is not None
             assert self._process.poll() is None, self.said
             assert time.monotonic() < deadline, self.said

@@ -87,7 +87,11 @@ def test_two_processes_with_two_threads_each_share_one_session(
         )
         for _number in range(2)
     ]
-    told = [json.loads(one.communicate(stored.key, timeout=120)[0]) for one in processes]
+    for one in processes:
+        assert one.stdin is not None
+        one.stdin.write(f"{stored.key}\n")
+        one.stdin.flush()
+    told = [json.loads(one.communicate(timeout=120)[0]) for one in processes]
     assert [one["errors"] for one in told] == [[], []]
     assert all(one["calls"] > 0 for one in told)
     assert read(stored).state == "ok"
