@@ -1,7 +1,8 @@
 """Texts in the reader's language: gettext for our own domain, identity without Flask-Babel.
 
 Every text a person reads goes through `gettext`, `ngettext` or `lazy_gettext`. Nothing here is
-global state: the language is asked for at each call, from the host's Flask-Babel if it has one.
+global state: the language is asked for at each call, from the host's Flask-Babel if it has one,
+and what was loaded from disk is kept by the app that uses it.
 """
 
 from __future__ import annotations
@@ -9,25 +10,52 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from flask import current_app, has_request_context
+
 __all__ = ["LazyText", "gettext", "lazy_gettext", "ngettext"]
 
 DOMAIN = "commweb"
 TRANSLATIONS = Path(__file__).parent / "translations"
+LOADED = "commweb_translations"
 
 
 def _translations() -> Any | None:
-    try:
-        from babel.support import Translations
-        from flask_babel import get_locale
-    except ImportError:
+    if not current_app or "babel" not in current_app.extensions:
         return None
-    try:
-        locale = get_locale()
-    except KeyError:  # the host does not use Flask-Babel in this app
-        return None
+    locale = _locale()
     if locale is None:
         return None
-    return Translations.load(str(TRANSLATIONS), [str(locale), locale.language], DOMAIN)
+    loaded = current_app.extensions.setdefault(LOADED, {})
+    if str(locale) not in loaded:
+        loaded[str(locale)] = _load(locale)
+    return loaded[str(locale)]
+
+
+def _locale() -> Any | None:
+    """The reader's language. In a worker there is no reader: the host's default, because a
+    host's selector looks at the request."""
+    from flask_babel import get_babel, get_locale
+
+    try:
+        return get_locale()
+    except RuntimeError:
+        if has_request_context():
+            raise
+        return get_babel().instance.default_locale
+
+
+def _load(locale: Any) -> Any:
+    """Our words, with those of a ``commweb.mo`` among the host's own translations over them."""
+    from babel.support import Translations
+    from flask_babel import get_babel
+
+    names = [str(locale), locale.language]
+    merged = Translations.load(str(TRANSLATIONS), names, DOMAIN)
+    for folder in get_babel().translation_directories:
+        own = Translations.load(folder, names, DOMAIN)
+        if isinstance(own, Translations):
+            merged = own.add(merged) if isinstance(merged, Translations) else own
+    return merged
 
 
 def gettext(text: str, **values: object) -> str:

@@ -190,6 +190,7 @@ class RoomRow(Base):
     picture_uri: Mapped[str | None] = mapped_column(String(512))
     remote_id: Mapped[str | None] = mapped_column(String(255))
     creation_key: Mapped[str | None] = mapped_column(String(64))
+    creation_slug: Mapped[str | None] = mapped_column(String(64))
     creation_started_at: Mapped[datetime | None]
     status: Mapped[str] = mapped_column(String(16), default="pending")
     reason: Mapped[str | None] = mapped_column(Text)

@@ -65,15 +65,19 @@ class Hands:
     def _create(self, action: CreateRoom) -> None:
         remote_id = self._backend.create(self.room, action)
         self.room = replace(self.room, remote_id=remote_id)
+        # A room that an earlier try may have made has what that try gave it, which we do not
+        # know: no name is recorded, and the next look sets everything.
+        fresh = action.creation_started_at_seconds is None
         self._progress.room(
             remote_id=remote_id,
             creation_started_at=None,
-            name=action.name,
-            topic=action.topic,
+            name=action.name if fresh else None,
+            topic=action.topic if fresh else None,
             picture_digest=None,
             picture_uri=None,
         )
-        self._progress.leveled(action.levels)
+        if fresh:
+            self._progress.leveled(action.levels)
         self._progress.flush()
 
     def _account(self, action: EnsureAccount) -> None:

@@ -52,6 +52,7 @@ class RoomRecord:
     picture_uri: str | None
     remote_id: str | None
     creation_key: str | None
+    creation_slug: str | None
     creation_started_at: datetime | None
     status: str
     revision: int

@@ -87,6 +87,9 @@ def look(state: State, room_id: int, backend: Backend) -> Look | None:
             return None
         last = applied(connection, record)
     desired = _desired(state, record)
+    if desired and record.creation_started_at and record.creation_slug:
+        # The room may exist under the alias of the first try, whatever the course is called now.
+        desired = replace(desired, slug=record.creation_slug)
     target = _target(state, record, desired, backend) if desired else None
     record = _with_key(record)
     ref = RoomRef(record.course_id, record.group_id, record.creation_key or "", record.remote_id)
@@ -95,6 +98,9 @@ def look(state: State, room_id: int, backend: Backend) -> Look | None:
         record = replace(record, remote_id=None, creation_key=_new_key(), creation_started_at=None)
         ref = replace(ref, remote_id=None, creation_key=record.creation_key or "")
     policy = _policy(state, record.provider)
+    if record.remote_id and record.name is None:
+        # Found after a lost reply: whatever differs is from our own earlier try.
+        policy = replace(policy, respect_hand_changes=False)
     people = standings(target, last, observed, policy)
     actions = plan(target, last, observed, room=ref, birth=_birth(state, record), policy=policy)
     confirmed = record.confirmed_revision >= record.revision
@@ -166,6 +172,7 @@ def _birth_columns(seen: Look) -> dict[str, object]:
     return {
         "remote_id": None,
         "creation_key": seen.record.creation_key,
+        "creation_slug": seen.target.room.slug if seen.target else None,
         "creation_started_at": seen.record.creation_started_at or now(),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import socket
 import ssl
@@ -442,3 +443,37 @@ def test_a_tls_server_that_drips_its_body_does_not_stretch_the_deadline(
     door = Door(policy, resolve=Names(["127.0.0.1"]))
     with door, pytest.raises(Unreachable, match=r"within 0\.6 seconds"):
         door.send("GET", f"https://hs.example:{server.port}/", deadline_seconds=0.6)
+
+
+def relay(source: Any, target: Any) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+    except OSError:
+        pass
+    finally:
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def test_tls_goes_through_the_proxy_and_still_checks_the_name(
+    serve: Callable[..., Server], tls: tuple[Server, list[str | None]], certificate: Path
+) -> None:
+    server, asked = tls
+
+    def tunnel(connection: Any, proxy: Server) -> None:
+        proxy.read_request(connection)
+        with socket.create_connection(("127.0.0.1", server.port)) as target:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=relay, args=(target, connection))
+            back.start()
+            relay(connection, target)
+            back.join()
+
+    proxy = serve(tunnel)
+    policy = NetworkPolicy(http_proxy=proxy.url, ca_bundle=str(certificate))
+    with Door(policy) as door:
+        assert door.send("GET", "https://hs.example/").status == 200
+    assert proxy.requests[0].startswith("CONNECT hs.example:443 ")
+    assert asked == ["hs.example"]

@@ -100,6 +100,7 @@ def upgrade() -> None:
         sa.Column("picture_uri", sa.String(length=512), nullable=True),
         sa.Column("remote_id", sa.String(length=255), nullable=True),
         sa.Column("creation_key", sa.String(length=64), nullable=True),
+        sa.Column("creation_slug", sa.String(length=64), nullable=True),
         sa.Column("creation_started_at", sa.DateTime(), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),

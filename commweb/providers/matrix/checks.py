@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from commweb.errors import AddressRefused, ProviderError, Refused, SignInNeeded
+from commweb.errors import AddressRefused, ProviderError, RateLimited, Refused, SignInNeeded
 from commweb.i18n import gettext as _
 from commweb.providers.base import Finding, ProviderContext
 from commweb.providers.matrix import public
@@ -39,6 +39,8 @@ def check(context: ProviderContext, deadline_seconds: float) -> list[Finding]:
 
 
 def _code(error: ProviderError) -> str:
+    if isinstance(error, RateLimited):
+        return RATE_LIMITED
     return "address_refused" if isinstance(error, AddressRefused) else "unreachable"
 
 

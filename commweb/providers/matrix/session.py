@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from commweb.providers.base import ProviderContext
 from commweb.providers.matrix import public
 from commweb.providers.matrix.backend import Acting
 from commweb.providers.matrix.client import MatrixClient
-from commweb.providers.matrix.tokens import SignedCaller, Timing, TokenRing
+from commweb.providers.matrix.tokens import SignedCaller, TokenRing
 from commweb.providers.matrix.transport import Transport
 
 __all__ = ["HOME_SERVER_URL", "HomeserverSession"]
@@ -41,12 +42,11 @@ class HomeserverSession:
             raise SignInNeeded(_("No tokens are stored for this homeserver. Sign in first."))
         door = Door(context.network)
         transport = Transport(door, base_url, seconds=seconds)
-        timing = Timing() if seconds is None else Timing(refresh=min(10.0, seconds), wait=seconds)
         ring = TokenRing(
             context.tokens,
             base_url,
             lambda token, left: public.refresh(transport, token, left),
-            timing=timing,
+            pause=lambda pause: time.sleep(transport.share(pause)),
         )
         client = MatrixClient(SignedCaller(transport, ring, context.tokens))
         return cls(context, door, transport, ring, client)
@@ -59,8 +59,11 @@ class HomeserverSession:
         """Whose session it is: as stored, or asked once and stored. Raises `ProviderError`."""
         session = self.ring.session()
         if session.user_id and session.server_name:
-            return Acting(session.user_id, session.server_name)
-        return self.asked()
+            acting = Acting(session.user_id, session.server_name)
+        else:
+            acting = self.asked()
+        self.ring.bind(acting.user_id)
+        return acting
 
     def asked(self) -> Acting:
         """Whose session it is, from the homeserver; stored. Raises `ProviderError`."""

@@ -61,8 +61,13 @@ class TokenRing:
         self._refresh = refresh
         self._timing = timing or Timing()
         self._pause = pause
+        self._user_id: str | None = None
         self._cached: Session | None = None
         self._read_at = 0.0
+
+    def bind(self, user_id: str) -> None:
+        """From now on use no session that is known to be another account's."""
+        self._user_id = user_id
 
     def token(self) -> Secret:
         """An access token that is good for a while yet.
@@ -91,8 +96,9 @@ class TokenRing:
         session = self._store.read()
         if session is None or session.state != OK:
             raise SignInNeeded((session.reason if session else None) or _ended())
-        if session.base_url != self._base_url:
-            raise Unreachable(_("The homeserver was changed in the settings meanwhile."))
+        other_account = self._user_id and session.user_id not in (None, self._user_id)
+        if session.base_url != self._base_url or other_account:
+            raise Unreachable(_("The homeserver or its account was changed meanwhile."))
         self._cached, self._read_at = session, time.monotonic()
         return session
 

@@ -102,11 +102,12 @@ class Transport:
             self.base_url + target,
             headers=headers,
             body=data,
-            deadline_seconds=self._share(seconds),
+            deadline_seconds=self.share(seconds),
         )
         return _judged(reply, path)
 
-    def _share(self, seconds: float) -> float:
+    def share(self, seconds: float) -> float:
+        """``seconds``, or what is left for all. Raises `Unreachable` when nothing is left."""
         if self._ends is None:
             return seconds
         left = self._ends - time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ import responses
 
 from commweb.encryption import Secret
 from commweb.errors import RateLimited, Refused, SignInNeeded
+from commweb.models import now
 from commweb.net import NetworkPolicy
 from commweb.providers.matrix.provider import MatrixProvider
 from tests.stored_session import BASE_URL, Stored
@@ -187,6 +189,19 @@ def test_a_server_that_accepts_and_says_nothing_is_told_within_the_deadline(
         found = MatrixProvider().check(stored.context(url), 0.3)
     assert [one.code for one in found] == ["unreachable"]
     assert "did not answer within" in found[0].message
+
+
+def test_waiting_for_somebody_elses_refresh_ends_with_the_deadline(
+    http: responses.RequestsMock, stored: Stored
+) -> None:
+    stored.save("a", "r", expires_at=now() - timedelta(seconds=5), lifetime_seconds=300)
+    session = stored.tokens().read()
+    assert session is not None
+    assert stored.tokens().take_lease("other", session.generation, 60)
+    on(http, "/_matrix/client/versions", {"versions": ["v1.15"]})
+    found = MatrixProvider().check(stored.context(), 0.5)
+    assert [one.code for one in found] == ["reached", "unreachable"]
+    assert "in time" in found[1].message
 
 
 def test_limits_are_lifted_for_the_acting_account(

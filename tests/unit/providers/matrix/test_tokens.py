@@ -263,6 +263,18 @@ def test_a_session_for_another_server_is_not_used_for_this_one(
         ring_on(stored, issuer).token()
 
 
+def test_a_session_of_another_account_is_not_used_in_the_middle_of_a_job(
+    stored: Stored, issuer: Issuer
+) -> None:
+    stored.save("a0", "r0", user_id="@bot:hs.example")
+    ring = ring_on(stored, issuer)
+    ring.bind("@bot:hs.example")
+    assert ring.token() == Secret("a0")
+    stored.save("a9", "r9", user_id="@other:hs.example")
+    with pytest.raises(Unreachable, match="changed"):
+        ring.token()
+
+
 def test_a_token_that_still_works_is_used_while_somebody_else_refreshes(
     stored: Stored, issuer: Issuer
 ) -> None:
