@@ -101,24 +101,25 @@ def parse_address(host: str) -> Address | None:
     text = _plain_host(host).partition("%")[0]
     if len(text) > 64:  # longer than any spelling
         return None
-    if ":" in text:
-        try:
-            return ipaddress.ip_address(text)
-        except ValueError:
-            return None
-    parts = text.split(".")
+    if ":" not in text:
+        return _numbers_address(text.split("."))
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _numbers_address(parts: list[str]) -> Address | None:
+    """One to four numbers: each is a byte, the last one fills what is left."""
     if not 1 <= len(parts) <= 4 or not all(_NUMBER.fullmatch(part) for part in parts):
         return None
-    numbers = [_number(part) for part in parts]
-    *heads, tail = numbers
-    if None in numbers or any(head > 255 for head in heads if head is not None):
+    numbers = [number for part in parts if (number := _number(part)) is not None]
+    *heads, tail = numbers or [-1]
+    fits = 0 <= tail < 1 << (8 * (4 - len(heads))) and all(head <= 255 for head in heads)
+    if len(numbers) != len(parts) or not fits:
         return None
-    value = 0
-    for index, head in enumerate(heads):
-        value |= (head or 0) << (24 - 8 * index)
-    if (tail or 0) >= 1 << (8 * (4 - len(heads))):
-        return None
-    return ipaddress.IPv4Address(value | (tail or 0))
+    value = sum(head << (24 - 8 * index) for index, head in enumerate(heads))
+    return ipaddress.IPv4Address(value + tail)
 
 
 def _number(part: str) -> int | None:

@@ -51,6 +51,11 @@ KEYS: tuple[Key, ...] = (
         "default",
         "The name of this installation. A copied database under another name must sign in again.",
     ),
+    Key(
+        "COMMWEB_DRIFT_CHECK_HOURS",
+        6.0,
+        "How often each room is compared with its course although nothing was reported; 0: never.",
+    ),
 )
 
 
@@ -67,6 +72,7 @@ class Config:
     ca_bundle: str | None
     http_proxy: str | None
     instance: str
+    drift_check_hours: float
 
     def __repr__(self) -> str:
         return f"<commweb.Config instance={self.instance!r} url_prefix={self.url_prefix!r}>"
@@ -75,6 +81,16 @@ class Config:
 def _names(value: Any) -> tuple[str, ...]:
     parts = value.split(",") if isinstance(value, str) else list(value or ())
     return tuple(str(part).strip() for part in parts if str(part).strip())
+
+
+def _hours(value: Any) -> float:
+    try:
+        hours = float(value)
+    except (TypeError, ValueError):
+        hours = -1.0
+    if not 0 <= hours < 24 * 365:
+        raise MisuseError("COMMWEB_DRIFT_CHECK_HOURS must be a number of hours; 0 means never.")
+    return hours
 
 
 def read(config: Mapping[str, Any]) -> Config:
@@ -103,4 +119,5 @@ def read(config: Mapping[str, Any]) -> Config:
         ca_bundle=values["COMMWEB_CA_BUNDLE"],
         http_proxy=values["COMMWEB_HTTP_PROXY"],
         instance=str(values["COMMWEB_INSTANCE"]),
+        drift_check_hours=_hours(values["COMMWEB_DRIFT_CHECK_HOURS"]),
     )

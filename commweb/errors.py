@@ -5,6 +5,7 @@
     CommWebError
     ├── MisuseError              the host wired us wrongly; the sentence says what to do
     ├── HostError                the host failed to answer; nothing may be concluded from it
+    │   └── WrongAnswer          the host answered another type than promised; a MisuseError too
     ├── SettingsError
     │   ├── UnknownSetting       a key nobody declared, or a value of the wrong type
     │   └── StaleSettings        somebody else saved first
@@ -41,6 +42,7 @@ __all__ = [
     "StaleSettings",
     "UnknownSetting",
     "Unreachable",
+    "WrongAnswer",
 ]
 
 
@@ -54,6 +56,10 @@ class MisuseError(CommWebError, RuntimeError):
 
 class HostError(CommWebError):
     """The host's own read failed or answered something that is not what it promised."""
+
+
+class WrongAnswer(HostError, MisuseError):
+    """A method of the host's `commweb.Host` gave something of another type than it promised."""
 
 
 class SettingsError(CommWebError):

@@ -13,11 +13,12 @@ from flask import Blueprint, Flask
 
 from commweb import config as configuration
 from commweb import migrate
+from commweb.answers import CheckedHost, check_person
 from commweb.cli import group as cli_group
 from commweb.database import Database
 from commweb.encryption import Sealer, Secret
 from commweb.errors import MisuseError
-from commweb.hooks import listen, report
+from commweb.hooks import listen, report, require_id
 from commweb.host import DEFAULT, Default, Host, Person
 from commweb.i18n import gettext, ngettext
 from commweb.net import NetworkPolicy
@@ -33,7 +34,7 @@ from commweb.state import (
     current_state,
 )
 from commweb.web import api, build_blueprint
-from commweb.web.course import CourseStatus, course_status
+from commweb.web.course_status import CourseStatus, course_status, course_status_once
 from commweb.web.menu import MenuItem, administration
 
 __all__ = ["CommWeb", "CourseStatus", "MenuItem"]
@@ -47,12 +48,18 @@ class CommWeb:
     """
 
     def __init__(
-        self, app: Flask | None = None, *, db: Any = None, host: Host | None = None
+        self,
+        app: Flask | None = None,
+        *,
+        db: Any = None,
+        host: Host | None = None,
+        registry: Registry | None = None,
+        forms: Mapping[str, type[Any]] | None = None,
     ) -> None:
         self.api_blueprint: Blueprint = api.build()
         """The JSON API's blueprint, for ``csrf.exempt(comm.api_blueprint)``. It knows no app."""
         if app is not None:
-            self.init_app(app, db=db, host=host)
+            self.init_app(app, db=db, host=host, registry=registry, forms=forms)
 
     def init_app(
         self,
@@ -61,9 +68,14 @@ class CommWeb:
         db: Any = None,
         host: Host | None = None,
         registry: Registry | None = None,
+        forms: Mapping[str, type[Any]] | None = None,
     ) -> None:
         """Register with ``app``. ``db`` is the host's Flask-SQLAlchemy object, already
         initialised. Starts no thread and reads no table.
+
+        ``registry``: the providers; None: every installed one. ``forms``: forms in place of ours
+        by name (``course``, ``experimental`` or a provider's id), each derived from the one it
+        replaces.
 
         Raises `MisuseError` with a sentence that says what to do.
         """
@@ -74,20 +86,21 @@ class CommWeb:
         state = State(
             app=app,
             db=db,
-            host=host,
+            host=CheckedHost(host),
             config=config,
             database=database,
             sealer=Sealer(config.secret_keys),
             settings=Settings(database),
-            registry=registry or installed(),
+            registry=installed() if registry is None else registry,
             network=NetworkPolicy(
                 config.allowed_private_hosts, config.ca_bundle, config.http_proxy
             ),
             queue=queue,
+            forms=dict(forms or {}),
         )
+        pages = build_blueprint(state, self.api_blueprint)
         app.extensions["commweb"] = state
         listen(db)
-        pages = build_blueprint(state, self.api_blueprint)
         app.register_blueprint(pages, url_prefix=config.url_prefix or None)
         app.cli.add_command(cli_group)
         app.jinja_env.globals["commweb_course_status"] = _status_for_template
@@ -122,11 +135,14 @@ class CommWeb:
     # What the host asks.
 
     def course_status(self, course_id: str, person: Person | None) -> CourseStatus:
-        """What to tell ``person`` about the course's rooms."""
+        """What to tell ``person`` about the course's rooms. Needs a request, for its links."""
+        require_id(course_id)
+        check_person(person, "The call of course_status()")
         return course_status(current_state(), course_id, person)
 
     def navigation(self, person: Person | None) -> tuple[MenuItem, ...]:
         """The menu for ``person`` as data: items with ``text``, ``url`` and ``children``."""
+        check_person(person, "The call of navigation()")
         return administration(current_state(), person)
 
     def provider_choices(self) -> list[tuple[str, str]]:
@@ -206,11 +222,14 @@ def _checked_host(app: Flask, db: Any, host: Host | None) -> Host:
             "commweb needs the site's Flask-SQLAlchemy object: "
             "comm.init_app(app, db=db, host=MyHost())."
         )
-    if "sqlalchemy" not in app.extensions:
-        raise MisuseError("Call db.init_app(app) before comm.init_app(app, db=db, host=...).")
+    if app.extensions.get("sqlalchemy") is not db:
+        raise MisuseError(
+            "Call db.init_app(app) before comm.init_app(app, db=db, host=...), with the same db."
+        )
     if not isinstance(host, Host):
         raise MisuseError(
-            "commweb needs a host: an instance of a class derived from commweb.Host, passed as "
+            "commweb needs a host: an instance of a class derived from commweb.Host (not the "
+            "class itself), passed as "
             "comm.init_app(app, db=db, host=MyHost())."
         )
     return host
@@ -222,4 +241,4 @@ def _active(state: State, provider: Provider) -> bool:
 
 def _status_for_template(course_id: object) -> CourseStatus:
     state = current_state()
-    return course_status(state, str(course_id), state.host.current_person())
+    return course_status_once(state, str(course_id), state.host.current_person())

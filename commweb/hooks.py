@@ -16,7 +16,7 @@ from commweb.errors import MisuseError
 from commweb.models import Change
 from commweb.state import State
 
-__all__ = ["listen", "report"]
+__all__ = ["listen", "report", "require_id"]
 
 FLAG = "commweb_reported"
 
@@ -39,16 +39,20 @@ def report(
 
     ``kind``: created, course or person. Raises `MisuseError` for an id that is not a string.
     """
-    given = course_id or person_id
-    if not isinstance(given, str) or not given:
-        raise MisuseError(
-            f"commweb's ids are strings that are not empty, not {type(given).__name__}. "
-            "Report the course or person as str(id), after the flush that gives it one."
-        )
+    require_id(course_id or person_id)
     state.db.session.info[FLAG] = True
     state.db.session.add(
         Change(course_id=course_id, person_id=person_id, kind=kind, provider=provider)
     )
+
+
+def require_id(given: object) -> None:
+    """Raise `MisuseError` for an id of a course or person that is not a string."""
+    if not isinstance(given, str) or not given:
+        raise MisuseError(
+            f"commweb's ids are strings that are not empty, not {type(given).__name__}. "
+            "Name the course or person by str(id), after the flush that gives it one."
+        )
 
 
 def _after_commit(session: Session) -> None:

@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
+
+from commweb.errors import MisuseError
 
 __all__ = [
     "DEFAULT",
@@ -105,7 +108,19 @@ class Host(ABC):
     """The host's side. All but `current_person` and `login_url` run in a worker, in an app
     context without a request. ``None`` means gone; a read that fails must raise and never
     answer empty, because commweb would take people out of rooms.
+
+    Raises `commweb.errors.MisuseError` when a subclass without one of the methods is made.
     """
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self:
+        missing = sorted(getattr(cls, "__abstractmethods__", ()))
+        if missing:
+            names = ", ".join(f"{name}()" for name in missing)
+            raise MisuseError(
+                f"{cls.__name__} cannot be commweb's host yet: it has no {names}. Write what is "
+                "missing; the docstrings of commweb.Host say what each answers."
+            )
+        return super().__new__(cls)
 
     @abstractmethod
     def current_person(self) -> Person | None:

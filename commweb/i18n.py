@@ -1,78 +1,68 @@
 """Texts in the reader's language: gettext for our own domain, identity without Flask-Babel.
 
-Every text a person reads goes through `gettext`, `ngettext` or `lazy_gettext`. Nothing here is
-global state: the language is asked for at each call, from the host's Flask-Babel if it has one,
-and what was loaded from disk is kept by the app that uses it.
+Every text a person reads goes through `gettext`, `ngettext` or `lazy_gettext`. Nothing here knows
+an app: the language is asked for at each call, from the host's Flask-Babel if it has one. A host
+adds a language, or changes our words, with a ``commweb.mo`` among its own translations.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-from flask import current_app, has_request_context
 
 __all__ = ["LazyText", "gettext", "lazy_gettext", "ngettext"]
 
 DOMAIN = "commweb"
 TRANSLATIONS = Path(__file__).parent / "translations"
-LOADED = "commweb_translations"
 
 
 def _translations() -> Any | None:
-    if not current_app or "babel" not in current_app.extensions:
+    try:
+        from flask_babel import get_babel, get_locale
+    except ImportError:
         return None
-    locale = _locale()
+    try:
+        locale = get_locale()
+    except KeyError:  # the host does not use Flask-Babel in this app
+        return None
+    except RuntimeError:  # a selector that looks at the request, asked in a worker
+        locale = get_babel().instance.default_locale
     if locale is None:
         return None
-    loaded = current_app.extensions.setdefault(LOADED, {})
-    if str(locale) not in loaded:
-        loaded[str(locale)] = _load(locale)
-    return loaded[str(locale)]
+    folders = (*get_babel().translation_directories, str(TRANSLATIONS))
+    return _load(folders, (str(locale), locale.language))
 
 
-def _locale() -> Any | None:
-    """The reader's language. In a worker there is no reader: the host's default, because a
-    host's selector looks at the request."""
-    from flask_babel import get_babel, get_locale
+@lru_cache(maxsize=64)
+def _load(folders: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    """The words in these folders, the first before the others. They do not change while a
+    process runs, so they are read once."""
+    from babel.support import NullTranslations, Translations
 
-    try:
-        return get_locale()
-    except RuntimeError:
-        if has_request_context():
-            raise
-        return get_babel().instance.default_locale
-
-
-def _load(locale: Any) -> Any:
-    """Our words, with those of a ``commweb.mo`` among the host's own translations over them."""
-    from babel.support import Translations
-    from flask_babel import get_babel
-
-    names = [str(locale), locale.language]
-    merged = Translations.load(str(TRANSLATIONS), names, DOMAIN)
-    for folder in get_babel().translation_directories:
-        own = Translations.load(folder, names, DOMAIN)
-        if isinstance(own, Translations):
-            merged = own.add(merged) if isinstance(merged, Translations) else own
-    return merged
+    words = NullTranslations()
+    for folder in reversed(folders):
+        found = Translations.load(folder, names, DOMAIN)
+        found.add_fallback(words)
+        words = found
+    return words
 
 
 def gettext(text: str, **values: object) -> str:
     """The text in the reader's language, with ``%(name)s`` places filled from ``values``."""
     translations = _translations()
-    translated = str(translations.ugettext(text)) if translations else text
+    translated = str(translations.gettext(text)) if translations else text
     return translated % values if values else translated
 
 
 def ngettext(one: str, many: str, count: int, **values: object) -> str:
-    """The text for ``count`` things; ``%(count)d`` is filled in."""
+    """The text for ``count`` things; ``%(count)d``, or ``%(num)d``, is filled in."""
     translations = _translations()
     if translations:
-        translated = str(translations.ungettext(one, many, count))
+        translated = str(translations.ngettext(one, many, count))
     else:
         translated = one if count == 1 else many
-    return translated % {"count": count, **values}
+    return translated % {"count": count, "num": count, **values}
 
 
 class LazyText:

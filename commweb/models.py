@@ -28,6 +28,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
     "Account",
+    "AccountConsent",
+    "AccountProof",
     "Base",
     "Change",
     "Connection",
@@ -124,7 +126,8 @@ class Connection(Base):
 
 
 class CourseChoice(Base):
-    """What a course chose: which provider, which rooms. ``provider`` ``''`` means none."""
+    """What a course chose: which provider, which rooms. ``provider`` ``''`` means none.
+    ``look_at``: when the course opens or closes next, which nobody reports."""
 
     __tablename__ = "commweb_course"
 
@@ -134,6 +137,7 @@ class CourseChoice(Base):
     group_template: Mapped[str] = mapped_column(String(255), default="{room} - {group}")
     course_name: Mapped[str] = mapped_column(String(255), default="")
     deleted_at: Mapped[datetime | None]
+    look_at: Mapped[datetime | None] = mapped_column(index=True)
     version: Mapped[int] = mapped_column(default=0)
 
 
@@ -177,6 +181,13 @@ class RoomRow(Base):
             sqlite_where=text("synced_revision < revision"),
             postgresql_where=text("synced_revision < revision"),
         ),
+        Index(
+            "ix_commweb_room_rest",
+            "provider",
+            "updated_at",
+            sqlite_where=text("wanted = 1 AND synced_revision >= revision"),
+            postgresql_where=text("wanted AND synced_revision >= revision"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -188,6 +199,8 @@ class RoomRow(Base):
     topic: Mapped[str | None] = mapped_column(Text)
     picture_digest: Mapped[str | None] = mapped_column(String(128))
     picture_uri: Mapped[str | None] = mapped_column(String(512))
+    read_only: Mapped[bool | None]
+    intended: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     remote_id: Mapped[str | None] = mapped_column(String(255))
     creation_key: Mapped[str | None] = mapped_column(String(64))
     creation_slug: Mapped[str | None] = mapped_column(String(64))
@@ -225,10 +238,18 @@ class MemberRow(Base):
 
 
 class Account(Base):
-    """The remote account used for a person, where it comes from, when it was last looked at."""
+    """The remote account used for a person, where it comes from, when it was last looked at.
+
+    ``origin``: linked (by the person), host (named by the host) or created (from the person's
+    name, and made if there was none). ``made_user_id`` is the account that commweb made for the
+    person; it stays that person's while another one is used.
+    """
 
     __tablename__ = "commweb_account"
-    __table_args__ = (UniqueConstraint("provider", "remote_user_id"),)
+    __table_args__ = (
+        UniqueConstraint("provider", "remote_user_id"),
+        Index("ix_commweb_account_made_user_id", "made_user_id"),
+    )
 
     provider: Mapped[str] = mapped_column(String(64), primary_key=True)
     person_id: Mapped[str] = mapped_column(String(255), primary_key=True)
@@ -236,6 +257,33 @@ class Account(Base):
     origin: Mapped[str] = mapped_column(String(16), default="created")
     display_name: Mapped[str] = mapped_column(String(255), default="")
     checked_at: Mapped[datetime | None]
+    made_user_id: Mapped[str | None] = mapped_column(String(255))
+
+
+class AccountProof(Base):
+    """A code on its way to an account that a person says is his own. The code is not stored,
+    ``code_hash`` tells whether one that is typed is the same."""
+
+    __tablename__ = "commweb_account_proof"
+
+    provider: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    remote_user_id: Mapped[str] = mapped_column(String(255))
+    code_hash: Mapped[str] = mapped_column(String(64))
+    sent_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    tries_left: Mapped[int]
+    conversation: Mapped[str | None] = mapped_column(String(255))
+
+
+class AccountConsent(Base):
+    """A person agreed that an account is made for him."""
+
+    __tablename__ = "commweb_account_consent"
+
+    provider: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    agreed_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Event(Base):

@@ -9,21 +9,23 @@ headers and body together, however slowly they drip.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
+from dataclasses import dataclass, field
 
 import requests
 import urllib3
 from requests.structures import CaseInsensitiveDict
 
 from commweb.addresses import is_plain_http_to_elsewhere, normalise_url, url_problem
-from commweb.errors import AddressRefused, Unreachable
+from commweb.errors import AddressRefused, ProviderError, Unreachable
 from commweb.i18n import gettext as _
 from commweb.pinned import CHUNK_BYTES, Guard, GuardedAdapter, Resolve
 
 __all__ = [
+    "Body",
     "Door",
+    "Headers",
     "NetworkPolicy",
     "Reply",
     "is_plain_http_to_elsewhere",
@@ -32,6 +34,11 @@ __all__ = [
 ]
 
 MAX_REPLY_BYTES = 32 * 1024 * 1024
+# An address that every parser understands alike: scheme and authority, then a path that needs no
+# more encoding.
+_PLAIN = re.compile(r"(https?://[A-Za-z0-9.:\[\]-]+)(/[A-Za-z0-9%._~!$&'()*+,;=:@/?-]*)")
+# Identity: a compressed reply could be far larger than what came over the wire.
+_STANDARD_HEADERS = (("User-Agent", "commweb"), ("Accept-Encoding", "identity"), ("Accept", "*/*"))
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,23 @@ class NetworkPolicy:
 
     allowed_private_hosts: tuple[str, ...] = ()
     ca_bundle: str | None = None
-    http_proxy: str | None = None
+    http_proxy: str | None = field(default=None, repr=False)  # may hold a password
     before_send: Callable[[], None] | None = None
+
+
+class Headers(dict[str, str]):
+    """Headers that do not show their values, which may be tokens: tools that report faults
+    write down the variables of every function on the way."""
+
+    def __repr__(self) -> str:
+        return f"<Headers {', '.join(sorted(self))}>"
+
+
+class Body(bytes):
+    """A body that does not show itself: it may hold a password."""
+
+    def __repr__(self) -> str:
+        return f"<Body of {len(self)} bytes>"
 
 
 @dataclass(frozen=True)
@@ -70,7 +92,11 @@ class Door:
     def __init__(self, policy: NetworkPolicy, *, resolve: Resolve | None = None) -> None:
         self._policy = policy
         self._guard = Guard(policy.allowed_private_hosts, resolve)
-        self._session = _open_session(policy, self._guard)
+        self._adapter = GuardedAdapter(self._guard)
+        self._verify: bool | str = policy.ca_bundle or True
+        proxy = policy.http_proxy
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._servers: dict[str, tuple[str, str]] = {}
 
     def __enter__(self) -> Door:
         return self
@@ -80,7 +106,7 @@ class Door:
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._adapter.close()
 
     def send(
         self,
@@ -97,33 +123,54 @@ class Door:
         Raises `AddressRefused` for an address the policy does not allow and `Unreachable` when
         no complete answer came. Neither names a header or a body.
         """
-        host = _host_of(url)
-        self._guard.check_name(host)
+        host, url = self._checked(url)
         if self._policy.before_send is not None:
             self._policy.before_send()
         self._guard.start(deadline_seconds)
+        problem: ProviderError
         try:
-            return self._exchange(method, url, dict(headers or {}), body, max_bytes)
+            return self._exchange(method, url, headers or {}, body, max_bytes)
+        except ProviderError as error:  # the guard's own
+            problem = type(error)(error.message)
         except requests.exceptions.SSLError:
-            problem = _("The certificate of %(host)s could not be verified.", host=host)
+            problem = Unreachable(
+                _("The certificate of %(host)s could not be verified.", host=host)
+            )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
             problem = self._no_answer(host, deadline_seconds)
+        except ValueError:  # a header that no request can carry; the message would quote it
+            problem = Unreachable(_("The request to %(host)s cannot be written.", host=host))
         except _TooLarge:
-            problem = _("%(host)s sent a reply that is too large.", host=host)
+            problem = Unreachable(_("%(host)s sent a reply that is too large.", host=host))
         # Outside the except blocks: the causes hold the request with its headers.
-        raise Unreachable(problem)
+        raise problem
+
+    def _checked(self, url: str) -> tuple[str, str]:
+        """The host, and the address as it is sent. What was said about a server is remembered:
+        parsing its address costs as much as sending."""
+        plain = _PLAIN.fullmatch(url)
+        if plain is None:
+            host = _host_of(url)
+            self._guard.check_name(host)
+            return host, _written(url)
+        server = plain[1]
+        if server not in self._servers:
+            host = _host_of(server + "/")
+            self._guard.check_name(host)
+            self._servers[server] = (host, _written(server + "/").removesuffix("/"))
+        host, written = self._servers[server]
+        return host, written + plain[2]
 
     def _exchange(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None, max_bytes: int
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_bytes: int
     ) -> Reply:
-        with self._session.request(
-            method,
-            url,
-            headers=headers,
-            data=body,
-            allow_redirects=False,
+        request = _prepared(method, url, headers, body)
+        with self._adapter.send(
+            request,
             stream=True,
             timeout=self._guard.left(),
+            verify=self._verify,
+            proxies=self._proxies,
         ) as response:
             received = bytearray()
             for chunk in response.iter_content(CHUNK_BYTES):
@@ -135,14 +182,16 @@ class Door:
                 response.status_code, CaseInsensitiveDict(response.headers), bytes(received)
             )
 
-    def _no_answer(self, host: str, deadline_seconds: float) -> str:
+    def _no_answer(self, host: str, deadline_seconds: float) -> Unreachable:
         if self._guard.is_over():
-            return _(
-                "%(host)s did not answer within %(seconds)g seconds.",
-                host=host,
-                seconds=round(deadline_seconds, 1),
+            return Unreachable(
+                _(
+                    "%(host)s did not answer within %(seconds)g seconds.",
+                    host=host,
+                    seconds=round(deadline_seconds, 1),
+                )
             )
-        return _("The connection to %(host)s broke before an answer came.", host=host)
+        return Unreachable(_("The connection to %(host)s broke before an answer came.", host=host))
 
 
 def _host_of(url: str) -> str:
@@ -156,20 +205,29 @@ def _host_of(url: str) -> str:
     return host.strip("[]")
 
 
+def _written(url: str) -> str:
+    """The address with its host and path encoded. Raises `AddressRefused`."""
+    request = requests.PreparedRequest()
+    try:
+        request.prepare_url(url, None)
+    except (requests.RequestException, ValueError):
+        raise AddressRefused(_("This is not a web address.")) from None
+    return str(request.url)
+
+
 class _TooLarge(Exception):  # noqa: N818  only a signal inside this file
     """The reply is larger than the caller wants to hold."""
 
 
-def _open_session(policy: NetworkPolicy, guard: Guard) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.verify = policy.ca_bundle or True
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    # Identity: a compressed reply could be far larger than what came over the wire.
-    session.headers.update({"User-Agent": "commweb", "Accept-Encoding": "identity"})
-    if policy.http_proxy:
-        session.proxies = {"http": policy.http_proxy, "https": policy.http_proxy}
-    adapter = GuardedAdapter(guard)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
+def _prepared(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None
+) -> requests.PreparedRequest:
+    """The request as it is sent. Put together by hand: a `requests.Session` would merge settings,
+    cookies and credentials of its own into every request, at the price of the rest of it."""
+    request = requests.PreparedRequest()
+    request.method, request.url, request.body = method, url, body
+    request.headers = CaseInsensitiveDict(_STANDARD_HEADERS)
+    request.headers.update(headers)
+    if body is not None or method not in ("GET", "HEAD"):
+        request.headers["Content-Length"] = str(len(body or b""))
+    return request

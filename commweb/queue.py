@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from huey import RedisHuey, SqliteHuey
+from huey import Huey, RedisHuey
 from huey.serializer import SignedSerializer
+from huey.storage import SqliteStorage
 
 from commweb.errors import MisuseError
 
@@ -98,13 +100,53 @@ def make_queue(url: str | None, instance_path: str, secret: str) -> Queue:
     )
 
 
-def _sqlite(path: Path, serializer: SignedSerializer) -> SqliteHuey:
+def _sqlite(path: Path, serializer: SignedSerializer) -> Huey:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return SqliteHuey(
+    return Huey(
         NAME,
+        storage_class=_FileStorage,
         filename=str(path),
         fsync=False,
         timeout=0.3,
         results=False,
         serializer=serializer,
     )
+
+
+class _FileStorage(SqliteStorage):  # type: ignore[misc]  (huey has no types)
+    """Huey's SQLite file, made again when somebody deletes or replaces it while it is in use.
+
+    An open connection to a deleted file goes on working, and nobody else ever sees what is put
+    there: every wake-up would be lost without a word.
+    """
+
+    _file: tuple[int, int] | None = None
+
+    @property
+    def conn(self) -> Any:
+        """The connection; asked for under the storage's lock."""
+        if self._conn is not None and self._file != _identity(self.filename):
+            self._conn.close()
+            self._conn = None
+        if self._conn is None:
+            self._conn = self._opened()
+            self._file = _identity(self.filename)
+        return self._conn
+
+    def _opened(self) -> Any:
+        connection = self._create_connection()
+        try:
+            for statement in self.ddl:
+                connection.execute(statement)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

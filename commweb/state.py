@@ -5,7 +5,8 @@ Lives in ``app.extensions["commweb"]``; two apps in one process share nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, current_app
@@ -57,6 +58,10 @@ class State:
     registry: Registry
     network: NetworkPolicy
     queue: Queue
+    forms: Mapping[str, type[Any]] = field(default_factory=dict)
+    """The forms the host put in place of ours, by name."""
+    good_layouts: set[str] = field(default_factory=set)
+    """The layouts whose blocks were looked at."""
 
     def wake(self) -> None:
         """Hint to the worker that there is something to do; never raises."""

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select
 
 from commweb.host import Person
 from commweb.i18n import gettext as _
-from commweb.models import Change, CourseChoice, MemberRow, RoomRow
+from commweb.links import web_link
+from commweb.models import Change, CourseChoice, CourseOption, MemberRow, RoomRow
+from commweb.providers.base import Provider, RoomLinks
 from commweb.state import State
 
 __all__ = ["RoomStatus", "rooms_of", "sentence", "worst"]
 
 ORDER = ("failing", "held", "pending", "ready", "read_only", "off")
+OPEN = ("ready", "read_only", "held")
 
 
 @dataclass(frozen=True)
 class RoomStatus:
-    """One room as pages, API and CLI tell it. ``members`` of ``expected`` people are in."""
+    """One room as pages, API and CLI tell it. ``members`` of ``expected`` people are in.
+
+    ``membership`` is how the asking person stands to the room (see ``commweb_member``; None: the
+    person has no place in it), ``membership_reason`` why, ``mine`` whether the person can open it.
+    A link instead of a room has the ``id`` 0 and is everybody's.
+    """
 
     id: int
     group_id: str
@@ -33,6 +42,10 @@ class RoomStatus:
     url: str | None
     members: int
     expected: int
+    app_url: str | None = None
+    membership: str | None = None
+    membership_reason: str | None = None
+    mine: bool = False
 
     def as_dict(self) -> Mapping[str, object]:
         """As JSON."""
@@ -78,87 +91,158 @@ def worst(rooms: list[RoomStatus]) -> RoomStatus | None:
     return min(rooms, key=lambda room: ORDER.index(room.status), default=None)
 
 
-def rooms_of(state: State, course_id: str, *, person: Person | None = None) -> list[RoomStatus]:
-    """The wanted rooms of a course of active providers; with ``person`` only those he is in.
+@dataclass(frozen=True)
+class _Chosen:
+    """What a course uses now: the provider, its settings, and the server's own name."""
+
+    provider: Provider
+    options: Mapping[str, Any]
+    values: Mapping[str, Any]
+    server_name: str
+
+
+def rooms_of(state: State, course_id: str, *, viewer: Person | None = None) -> list[RoomStatus]:
+    """The wanted rooms of a course, the whole course's first, then by name; none while the
+    subsystem or the provider is off. Addresses and membership are ``viewer``'s.
 
     A course that chose a provider and whose rooms were not folded yet has one pending room.
     """
     if not state.subsystem_on():
         return []
     with state.database.read() as connection:
-        inside = (
-            select(MemberRow.room_id, func.count().label("inside"))
-            .where(MemberRow.state == "in")
-            .group_by(MemberRow.room_id)
-            .subquery()
-        )
-        query = (
-            select(RoomRow, func.coalesce(inside.c.inside, 0).label("inside_count"))
-            .join(inside, inside.c.room_id == RoomRow.id, isouter=True)
-            .where(RoomRow.course_id == course_id, RoomRow.wanted)
-            .order_by(RoomRow.group_id)
-        )
-        if person is not None:
-            mine = select(MemberRow.room_id).where(
-                MemberRow.person_id == person.id, MemberRow.state == "in"
-            )
-            query = query.where(RoomRow.id.in_(mine))
-        rows = connection.execute(query).mappings().all()
-        chosen = _chosen(connection, course_id)
-    found = [_status(state, dict(row)) for row in rows]
-    known = [room for room in found if room is not None]
-    if not known and person is None and chosen:
-        return _not_folded(state, chosen)
-    return known
+        provider_id, options = _choice(connection, course_id)
+        rows = _rows(connection, course_id, provider_id, viewer.id if viewer else "")
+    chosen = _in_use(state, provider_id, options)
+    if chosen is None:
+        return []
+    if not chosen.provider.has_rooms:
+        return [_link(chosen)]
+    found = [_status(chosen, row) for row in rows] or [_not_folded(chosen)]
+    return sorted(found, key=lambda room: (bool(room.group_id), room.name.casefold(), room.id))
 
 
-def _chosen(connection: Connection, course_id: str) -> str | None:
-    chosen = connection.execute(
-        select(CourseChoice.provider).where(CourseChoice.course_id == course_id)
-    ).scalar()
-    if chosen is not None:
-        return chosen
-    return connection.execute(
+def _choice(connection: Connection, course_id: str) -> tuple[str, Mapping[str, Any]]:
+    row = connection.execute(
+        select(CourseChoice.provider, CourseOption.values)
+        .join(
+            CourseOption,
+            and_(
+                CourseOption.course_id == CourseChoice.course_id,
+                CourseOption.provider == CourseChoice.provider,
+            ),
+            isouter=True,
+        )
+        .where(CourseChoice.course_id == course_id)
+    ).first()
+    if row is not None:
+        return row[0], row[1] or {}
+    created = connection.execute(
         select(Change.provider)
         .where(Change.course_id == course_id, Change.kind == "created")
         .order_by(Change.id)
         .limit(1)
     ).scalar()
+    return created or "", {}
 
 
-def _status(state: State, row: Mapping[str, object]) -> RoomStatus | None:
-    provider = state.registry.get(str(row["provider"]))
-    if provider is None or not state.provider_state(provider).active:
+def _rows(
+    connection: Connection, course_id: str, provider_id: str, viewer_id: str
+) -> list[Mapping[str, Any]]:
+    inside = (
+        select(MemberRow.room_id, func.count().label("inside"))
+        .join(RoomRow, RoomRow.id == MemberRow.room_id)
+        .where(RoomRow.course_id == course_id, MemberRow.state == "in")
+        .group_by(MemberRow.room_id)
+        .subquery()
+    )
+    query = (
+        select(
+            RoomRow,
+            func.coalesce(inside.c.inside, 0).label("inside_count"),
+            MemberRow.state.label("membership"),
+            MemberRow.reason.label("membership_reason"),
+            MemberRow.remote_user_id,
+        )
+        .join(inside, inside.c.room_id == RoomRow.id, isouter=True)
+        .join(
+            MemberRow,
+            and_(MemberRow.room_id == RoomRow.id, MemberRow.person_id == viewer_id),
+            isouter=True,
+        )
+        .where(RoomRow.course_id == course_id, RoomRow.provider == provider_id, RoomRow.wanted)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _in_use(state: State, provider_id: str, options: Mapping[str, Any]) -> _Chosen | None:
+    provider = state.registry.get(provider_id)
+    if provider is None:
         return None
-    remote_id = row["remote_id"]
-    name = str(provider.name)
-    status, reason = str(row["status"]), row["reason"]
-    url = None
-    if remote_id and status in ("ready", "read_only", "held"):
-        url = provider.room_url(state.values(provider).values, str(remote_id))
+    current = state.provider_state(provider)
+    if not current.active:
+        return None
+    server_name = current.session.server_name if current.session else None
+    return _Chosen(provider, options, state.values(provider).values, server_name or "")
+
+
+def _status(chosen: _Chosen, row: Mapping[str, Any]) -> RoomStatus:
+    name = str(chosen.provider.name)
+    membership = None if row["membership"] == "removed" else row["membership"]
+    # Who was invited has to open the room to accept.
+    mine = membership == "in" or (membership == "waiting" and bool(row["remote_user_id"]))
+    links = RoomLinks(None)
+    if row["remote_id"] and row["status"] in OPEN:
+        links = chosen.provider.room_links(
+            chosen.values, row["remote_id"], row["remote_user_id"], chosen.server_name
+        )
     return RoomStatus(
-        id=int(str(row["id"])),
-        group_id=str(row["group_id"]),
-        provider=provider.id,
+        id=row["id"],
+        group_id=row["group_id"],
+        provider=chosen.provider.id,
         provider_name=name,
-        name=str(row["name"] or ""),
-        status=status,
-        message=sentence(status, name, str(reason) if reason else None),
-        reason=str(reason) if reason else None,
-        remote_id=str(remote_id) if remote_id else None,
-        url=url,
-        members=int(str(row["inside_count"])),
-        expected=int(str(row["expected"])),
+        name=row["name"] or "",
+        status=row["status"],
+        message=sentence(row["status"], name, row["reason"]),
+        reason=row["reason"] or None,
+        remote_id=row["remote_id"],
+        url=web_link(links.web),
+        members=row["inside_count"],
+        expected=row["expected"],
+        app_url=links.app,
+        membership=membership,
+        membership_reason=row["membership_reason"],
+        mine=mine,
     )
 
 
-def _not_folded(state: State, chosen: str) -> list[RoomStatus]:
-    provider = state.registry.get(chosen)
-    if provider is None or not provider.has_rooms or not state.provider_state(provider).active:
-        return []
-    name = str(provider.name)
-    return [
-        RoomStatus(
-            0, "", chosen, name, "", "pending", sentence("pending", name), None, None, None, 0, 0
-        )
-    ]
+def _not_folded(chosen: _Chosen) -> RoomStatus:
+    return _without_row(chosen, "pending", sentence("pending", str(chosen.provider.name)))
+
+
+def _link(chosen: _Chosen) -> RoomStatus:
+    url = web_link(chosen.provider.course_url(chosen.options))
+    if url is not None:
+        return _without_row(chosen, "ready", _("The link to the chat is ready."), url=url)
+    message = _("The link to the chat is missing: nobody has entered it yet.")
+    return _without_row(chosen, "failing", message)
+
+
+def _without_row(
+    chosen: _Chosen, status: str, message: str, *, url: str | None = None
+) -> RoomStatus:
+    name = str(chosen.provider.name)
+    return RoomStatus(
+        id=0,
+        group_id="",
+        provider=chosen.provider.id,
+        provider_name=name,
+        name="" if chosen.provider.has_rooms else name,
+        status=status,
+        message=message,
+        reason=None,
+        remote_id=None,
+        url=url,
+        members=0,
+        expected=0,
+        mine=url is not None,
+    )

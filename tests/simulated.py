@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from commweb.errors import ProviderError, Refused, RoomGone
+from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled
 from commweb.i18n import lazy_gettext
 from commweb.providers.base import Backend, Provider, ProviderContext
 from commweb.providers.rooms import (
@@ -16,9 +16,11 @@ from commweb.providers.rooms import (
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
+    FoundRoom,
     Join,
     ObservedMember,
     ObservedRoom,
+    Picture,
     Remove,
     RepairPower,
     RoomRef,
@@ -29,38 +31,60 @@ from commweb.providers.rooms import (
 )
 
 OWN = "@bot:sim"
+JOINED = ObservedMember("join", by_self=True)
 
 
 @dataclass
 class SimulatedRoom:
-    """One room as the simulated server keeps it."""
+    """One room as the simulated server keeps it. ``creator``: who has power without being
+    listed; None in rooms before version 12, where the acting account is listed at 100."""
 
     id: str
     key: str
     name: str
     topic: str
+    creator: str | None = OWN
     picture_uri: str | None = None
     members: dict[str, ObservedMember] = field(default_factory=dict)
     levels: dict[str, int] = field(default_factory=dict)
+    default_level: int = 0
     read_only: bool = False
-    own_in_room: bool = True
-    own_can_manage: bool = True
+    replaced_by: str | None = None
+
+    def power(self, remote: str) -> float:
+        if remote == self.creator:
+            return float("inf")
+        return self.levels.get(remote, self.default_level)
+
+    def is_in(self, remote: str) -> bool:
+        return remote in self.members and self.members[remote].membership == "join"
+
+    @property
+    def own_can_manage(self) -> bool:
+        return self.power(OWN) >= 50
 
 
 class SimulatedServer:
-    """Rooms and accounts; ``faults`` are raised by the next calls, ``calls`` counts them."""
+    """Rooms and accounts; ``faults`` are raised by the next calls, ``calls`` counts them.
+    ``older``: new rooms are of a version before 12. ``half_made``: room ids by creation key;
+    ``deleting``: how often each coming deletion says that it is still going on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, older: bool = False) -> None:
+        self.older = older
         self.rooms: dict[str, SimulatedRoom] = {}
         self.accounts: dict[str, str] = {}
         self.unusable: dict[str, str] = {}
         self.faults: list[ProviderError | None] = []
         self.calls: list[str] = []
+        self.half_made: dict[str, str] = {}
+        self.deleting = 0
+        self.deleted: list[str] = []
+        self.before_create: Callable[[], None] | None = None
         self.lock = threading.Lock()
-        self._ids = itertools.count(1)
+        self.ids = itertools.count(1)
 
     def new_id(self) -> str:
-        return f"!sim{next(self._ids)}"
+        return f"!sim{next(self.ids)}"
 
     def called(self, name: str) -> None:
         with self.lock:
@@ -87,10 +111,18 @@ class SimulatedBackend(Backend):
             raise RoomGone("The room is gone.")
         return room
 
+    def _managed(self, ref: RoomRef) -> SimulatedRoom:
+        room = self._room(ref)
+        if not room.is_in(OWN):
+            raise RoomUnsettled("The acting account is not in the room any more.")
+        if not room.own_can_manage:
+            raise Refused("The acting account has no power.", status=403)
+        return room
+
     def observe(self, room: RoomRef) -> ObservedRoom | None:
         self.server.called("observe")
         found = self.server.rooms.get(room.remote_id or "")
-        if found is None:
+        if found is None or not any(found.is_in(remote) for remote in found.members):
             return None
         return ObservedRoom(
             remote_id=found.id,
@@ -99,23 +131,42 @@ class SimulatedBackend(Backend):
             picture_uri=found.picture_uri,
             members=dict(found.members),
             levels=dict(found.levels),
-            creators=frozenset({OWN}),
+            default_level=found.default_level,
+            creators=frozenset({found.creator} if found.creator else ()),
             own_id=OWN,
-            own_in_room=found.own_in_room,
+            own_in_room=found.is_in(OWN),
             own_can_manage=found.own_can_manage,
             read_only=found.read_only,
+            replaced_by=found.replaced_by,
         )
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:
         self.server.called("create")
+        if self.server.before_create is not None:
+            meanwhile, self.server.before_create = self.server.before_create, None
+            meanwhile()
         for found in self.server.rooms.values():
             if found.key == action.creation_key:
                 return found.id
         made = SimulatedRoom(self.server.new_id(), action.creation_key, action.name, action.topic)
-        made.members[OWN] = ObservedMember("join", by_self=True)
-        made.levels = dict(action.levels)
+        made.members[OWN] = JOINED
+        made.levels = {key: level for key, level in action.levels.items() if key != OWN}
+        if self.server.older:
+            made.creator = None
+            made.levels[OWN] = 100
+        if action.picture is not None:
+            made.picture_uri = self.upload(action.picture)
         self.server.rooms[made.id] = made
         return made.id
+
+    def find(self, room: RoomRef, slug: str, started_at_seconds: float) -> FoundRoom | None:
+        self.server.called("find")
+        if room.creation_key in self.server.half_made:
+            return FoundRoom(self.server.half_made[room.creation_key], complete=False)
+        for found in self.server.rooms.values():
+            if found.key == room.creation_key:
+                return FoundRoom(found.id, complete=True)
+        return None
 
     def ensure_account(self, action: EnsureAccount) -> AccountFacts:
         self.server.called("ensure_account")
@@ -127,37 +178,67 @@ class SimulatedBackend(Backend):
 
     def join(self, room: RoomRef, action: Join) -> None:
         self.server.called("join")
-        found = self._room(room)
-        if action.remote_user_id not in self.server.accounts:
-            raise Refused("There is no such account.")
-        found.members[action.remote_user_id] = ObservedMember("join", by_self=True)
+        found = self._managed(room)
+        remote = action.remote_user_id
+        if remote not in self.server.accounts:
+            raise Refused("There is no such account.", status=404)
+        seen = found.members.get(remote)
+        if seen is not None and seen.membership == "ban":
+            raise Refused("The account is banned.", status=403)
+        if action.by_invitation and not found.is_in(remote):
+            found.members[remote] = ObservedMember("invite")
+        else:
+            found.members[remote] = JOINED
 
     def remove(self, room: RoomRef, action: Remove) -> None:
         self.server.called("remove")
-        found = self._room(room)
-        if action.remote_user_id in found.members:
-            found.members[action.remote_user_id] = ObservedMember("leave")
+        found = self._managed(room)
+        remote = action.remote_user_id
+        seen = found.members.get(remote)
+        if seen is None or seen.membership not in ("join", "invite"):
+            return
+        if found.power(remote) >= found.power(OWN):
+            raise Refused("You cannot kick this account.", status=403)
+        found.members[remote] = ObservedMember("leave")
 
     def set_name(self, room: RoomRef, action: SetName) -> None:
         self.server.called("set_name")
-        self._room(room).name = action.name
+        self._managed(room).name = action.name
 
     def set_topic(self, room: RoomRef, action: SetTopic) -> None:
         self.server.called("set_topic")
-        self._room(room).topic = action.topic
+        self._managed(room).topic = action.topic
+
+    def upload(self, picture: Picture) -> str:
+        self.server.called("upload")
+        return f"mxc://sim/{picture.digest}/{next(self.server.ids)}"
 
     def set_picture(self, room: RoomRef, action: SetPicture) -> str | None:
         self.server.called("set_picture")
-        uri = action.uri or (f"mxc://sim/{action.picture.digest}" if action.picture else None)
-        self._room(room).picture_uri = uri
+        uri = None
+        if action.picture is not None:
+            uri = action.uri or self.upload(action.picture)
+        self._managed(room).picture_uri = uri
         return uri
 
     def set_levels(self, room: RoomRef, action: SetLevels) -> None:
         self.server.called("set_levels")
-        found = self._room(room)
-        for remote, level in action.levels.items():
+        found = self._managed(room)
+        changed = {
+            remote: level
+            for remote, level in action.levels.items()
+            if found.levels.get(remote) != level
+        }
+        own = found.power(OWN)
+        for remote, level in changed.items():
+            if remote == found.creator:
+                raise Refused("A creator must not be listed.", status=400)
+            too_high = remote != OWN and found.power(remote) >= own
+            if too_high or (level is not None and level > own):
+                raise Refused("You do not have permission to set this level.", status=403)
+        for remote, level in changed.items():
             if level is None:
-                found.levels.pop(remote, None)
+                found.levels.pop(remote)
             else:
                 found.levels[remote] = level
         if action.read_only is not None:
@@ -166,12 +247,26 @@ class SimulatedBackend(Backend):
     def repair_power(self, room: RoomRef, action: RepairPower) -> None:
         self.server.called("repair_power")
         found = self._room(room)
-        found.own_in_room = found.own_can_manage = True
-        found.members[OWN] = ObservedMember("join", by_self=True)
+        givers = [
+            found.levels[remote] for remote in found.levels if remote != OWN and found.is_in(remote)
+        ]
+        if found.creator is None and max(givers, default=0) >= 50:
+            found.levels[OWN] = max([*givers, found.levels.get(OWN, 0)])
+            found.members[OWN] = JOINED
+        seen = found.members.get(OWN)
+        if seen is None or seen.membership not in ("join", "invite"):
+            raise Refused("Somebody in the room has to invite the acting account.", status=403)
+        found.members[OWN] = JOINED
 
     def delete(self, room: RoomRef, action: DeleteRoom) -> str | None:
         self.server.called("delete")
+        asked = int(action.delete_id or "0") + 1
+        if action.slug:
+            self.server.half_made.pop(room.creation_key, None)
+        if asked <= self.server.deleting:
+            return str(asked)
         self.server.rooms.pop(room.remote_id or "", None)
+        self.server.deleted.append(room.remote_id or "")
         return None
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
 from flask import Flask, request
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Engine, event
 
 from commweb import CommWeb, Course, Group, Host, Member, Permission, Person, Role
 from commweb.providers import Registry
@@ -101,6 +104,29 @@ class Site:
         return state_of(self.app)
 
 
+class OpenConnections:
+    """Counts the database connections each thread has out, on the engines it watches, and
+    refuses to let a thread send anything to a homeserver while it has one."""
+
+    def __init__(self) -> None:
+        self._out: Counter[int] = Counter()
+
+    def watch(self, engine: Engine) -> None:
+        event.listen(engine, "checkout", self._checkout)
+        event.listen(engine, "checkin", self._checkin)
+
+    def _checkout(self, _connection: object, record: Any, _proxy: object) -> None:
+        record.info["thread"] = threading.get_ident()
+        self._out[threading.get_ident()] += 1
+
+    def _checkin(self, _connection: object, record: Any) -> None:
+        self._out[record.info.pop("thread", threading.get_ident())] -= 1
+
+    def refuse(self) -> None:
+        if self._out[threading.get_ident()]:
+            raise AssertionError("A request is sent while a database connection is out.")
+
+
 @contextmanager
 def site(folder: Path, registry: Registry | None = None, **config: Any) -> Iterator[Site]:
     """A site on a SQLite file in ``folder``, tables made; closed at the end."""
@@ -116,12 +142,17 @@ def site(folder: Path, registry: Registry | None = None, **config: Any) -> Itera
     comm = CommWeb()
     campus = Campus()
     comm.init_app(app, db=db, host=campus, registry=registry)
+    state = state_of(app)
+    out = OpenConnections()
     with app.app_context():
         comm.upgrade()
+        out.watch(db.engine)
+    out.watch(state.database.engine)
+    state.network = replace(state.network, before_send=out.refuse)
     try:
         yield Site(app, db, comm, campus)
     finally:
-        state_of(app).database.dispose()
+        state.database.dispose()
         with app.app_context():
             db.session.remove()
             db.engine.dispose()

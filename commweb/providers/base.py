@@ -20,8 +20,10 @@ from commweb.providers.rooms import (
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
+    FoundRoom,
     Join,
     ObservedRoom,
+    Picture,
     Remove,
     RepairPower,
     RoomRef,
@@ -34,8 +36,17 @@ from commweb.settings import Setting
 
 if TYPE_CHECKING:
     from commweb.fields import SettingsForm
+    from commweb.providers.options import CourseOptions
 
-__all__ = ["Backend", "Finding", "Provider", "ProviderContext", "SignedIn"]
+__all__ = [
+    "Backend",
+    "Finding",
+    "People",
+    "Provider",
+    "ProviderContext",
+    "RoomLinks",
+    "SignedIn",
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class RoomLinks:
+    """Where one person opens a room: ``web`` in a browser, ``app`` in an app of his own."""
+
+    web: str | None
+    app: str | None = None
+
+
+@dataclass(frozen=True)
 class SignedIn:
     """What signing in gave."""
 
@@ -77,12 +96,31 @@ class Backend:
         """The remote user id for a person without a linked account, not one of ``taken``."""
         raise NotImplementedError
 
+    def whereabouts(self, remote_user_id: str) -> str:
+        """Whose account it would be: ``here`` (this server's), ``elsewhere`` (another server's,
+        so that it can only be invited), or ``nowhere``: the text is no id at all."""
+        return "here"
+
+    def highest_level(self) -> int:
+        """The highest power level to give to people in a new room, so that the acting account
+        can still take it away."""
+        return 100
+
     def observe(self, room: RoomRef) -> ObservedRoom | None:
         """The room as it is now; None when it is gone."""
         raise NotImplementedError
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:
-        """Make or finish the room; its remote id. Never makes a second one for the same key."""
+        """Make the room, or find it; its remote id. Never makes a second one for the same key.
+        Raises `RoomUnsettled` when a half-made one is in the way: `find` deals with that."""
+        raise NotImplementedError
+
+    def find(self, room: RoomRef, slug: str, started_at_seconds: float) -> FoundRoom | None:
+        """What a `create` left that was interrupted: looked for by ``room.creation_key`` and
+        ``slug``, the room's as `create` got them. ``started_at_seconds``: since 1970.
+
+        Raises `RoomUnsettled` while somebody may still finish it.
+        """
         raise NotImplementedError
 
     def ensure_account(self, action: EnsureAccount) -> AccountFacts:
@@ -105,8 +143,12 @@ class Backend:
         """Change the topic."""
         raise NotImplementedError
 
+    def upload(self, picture: Picture) -> str:
+        """Put a picture on the server; the URI to show it with."""
+        raise NotImplementedError
+
     def set_picture(self, room: RoomRef, action: SetPicture) -> str | None:
-        """Change the picture; the URI it has now."""
+        """Change the picture to the uploaded one, or clear it; the URI it has now."""
         raise NotImplementedError
 
     def set_levels(self, room: RoomRef, action: SetLevels) -> None:
@@ -125,6 +167,33 @@ class Backend:
         """Give connections back."""
 
 
+class People:
+    """A provider at work on the account of one person, for a page; `close` when done.
+
+    Every call may raise `commweb.errors.ProviderError`.
+    """
+
+    def examine(self, remote_user_id: str) -> AccountFacts:
+        """Whether a person could use this account for rooms; nothing is made or changed."""
+        raise NotImplementedError
+
+    def send_code(self, remote_user_id: str, text: str) -> str:
+        """Send a private message to the account alone; the id of the conversation. Each call
+        starts a new one."""
+        raise NotImplementedError
+
+    def end_conversation(self, conversation: str) -> None:
+        """Remove what `send_code` started."""
+        raise NotImplementedError
+
+    def set_password(self, remote_user_id: str, password: Secret) -> None:
+        """Give the account a password; the person stays signed in where he or she is."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
 class Provider:
     """One way to communicate. Subclasses set ``id`` and ``name`` and override what differs."""
 
@@ -136,6 +205,12 @@ class Provider:
     """False: nothing to keep in step (a link); no worker, no homeserver."""
     settings: tuple[Setting, ...] = ()
     """The plain settings, in the order of the form."""
+    reapplied: tuple[str, ...] = ()
+    """The settings that the rooms there are have to follow when they change."""
+    account_page: LazyText | None = None
+    """The name of the page on which people see their account; None: they have none there."""
+    account_label: LazyText = lazy_gettext("User ID")
+    """What an account's id is called."""
     form_template: str = "commweb/provider_settings.html"
 
     def settings_form(self) -> type[SettingsForm] | None:
@@ -151,6 +226,15 @@ class Provider:
         are stored (dead or alive)."""
         return True
 
+    def course_form(self) -> type[CourseOptions] | None:
+        """The fields that a course fills in; None: there are none. With rooms: the room's name,
+        topic and picture."""
+        if not self.has_rooms:
+            return None
+        from commweb.providers.options import RoomOptions
+
+        return RoomOptions
+
     def wanted_for_new_courses(self, values: Mapping[str, Any]) -> bool:
         """Whether a new course gets this provider by default."""
         return False
@@ -158,6 +242,11 @@ class Provider:
     def check(self, context: ProviderContext, deadline_seconds: float) -> list[Finding]:
         """Try the server and say in words what was found; never raises `ProviderError`."""
         return []
+
+    def answers(self, context: ProviderContext, deadline_seconds: float) -> bool:
+        """Whether its server answers at all: tells a fault of one room from a server that is
+        down. Never raises `ProviderError`."""
+        return True
 
     def sign_in(
         self, values: Mapping[str, Any], network: NetworkPolicy, username: str, password: Secret
@@ -173,6 +262,26 @@ class Provider:
         """Start work. Raises `SignInNeeded` when there is no session."""
         raise NotImplementedError
 
+    def people(self, context: ProviderContext, deadline_seconds: float) -> People:
+        """Start work on people's accounts. Raises `SignInNeeded` when there is no session."""
+        raise NotImplementedError
+
+    def account_problem(self, remote_user_id: str) -> str | None:
+        """Why this text cannot be the id of an account, as a sentence; None: it can."""
+        return None
+
     def room_url(self, values: Mapping[str, Any], remote_id: str) -> str | None:
         """Where a person opens the room in a browser."""
+        return None
+
+    def room_links(
+        self, values: Mapping[str, Any], remote_id: str, person: str | None, server_name: str
+    ) -> RoomLinks:
+        """Where a person opens the room. ``person`` is his remote user id (None: not known),
+        ``server_name`` the server's own name."""
+        return RoomLinks(self.room_url(values, remote_id))
+
+    def course_url(self, options: Mapping[str, Any]) -> str | None:
+        """For a provider without rooms: where the course's people go, by what the course filled
+        in; None: that is not complete."""
         return None

@@ -16,6 +16,7 @@ __all__ = [
     "CreateRoom",
     "DeleteRoom",
     "EnsureAccount",
+    "FoundRoom",
     "Join",
     "ObservedMember",
     "ObservedRoom",
@@ -53,8 +54,8 @@ class ObservedRoom:
     """A room as the server has it now.
 
     ``levels`` are the power levels of people that are listed, ``default_level`` is everybody
-    else's, ``creators`` have power without being listed (room version 12 and later),
-    ``own_id`` is the acting account and ``own_level`` its level (None: infinite).
+    else's, ``creators`` have infinite power without being listed (room version 12 and later),
+    ``own_id`` is the acting account. ``replaced_by``: the room was upgraded to that one.
     """
 
     remote_id: str
@@ -83,11 +84,21 @@ class Picture:
 
 @dataclass(frozen=True)
 class AccountFacts:
-    """What a provider found out about an account. ``usable`` False comes with a ``reason``."""
+    """What a provider found out about an account. ``usable`` False comes with a ``reason``.
+    ``made``: there was none, it was made just now."""
 
     remote_user_id: str
     usable: bool = True
     reason: str | None = None
+    made: bool = False
+
+
+@dataclass(frozen=True)
+class FoundRoom:
+    """What an interrupted creation left. Not ``complete``: nobody will finish it, remove it."""
+
+    remote_id: str
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -119,13 +130,16 @@ class CreateRoom(Action):
 @dataclass(frozen=True)
 class EnsureAccount(Action):
     """Make sure the person's account exists and can be used. ``known``: it was made before,
-    so a read is enough unless something differs."""
+    so a read is enough unless something differs. ``make``: it may be made when there is none.
+    ``rename``: it is commweb's to name, not the person's own."""
 
     person_id: str
     remote_user_id: str
     display_name: str
     external_id: str | None = None
     known: bool = False
+    make: bool = True
+    rename: bool = True
 
     def sentence(self) -> str:
         return _("Make sure %(name)s has an account", name=self.display_name)
@@ -133,29 +147,37 @@ class EnsureAccount(Action):
 
 @dataclass(frozen=True)
 class Join(Action):
-    """Put a person into the room."""
+    """Put a person into the room. ``by_invitation``: nobody can be put in with this account,
+    it is invited and the person answers."""
 
     person_id: str
     remote_user_id: str
     display_name: str
     moderator: bool = False
+    room_name: str = ""
+    by_invitation: bool = False
 
     def sentence(self) -> str:
+        words = {"name": self.display_name, "room": self.room_name}
+        if self.by_invitation:
+            return _("Invite %(name)s to %(room)s", **words)
         if self.moderator:
-            return _("Add %(name)s as moderator", name=self.display_name)
-        return _("Add %(name)s", name=self.display_name)
+            return _("Add %(name)s to %(room)s as moderator", **words)
+        return _("Add %(name)s to %(room)s", **words)
 
 
 @dataclass(frozen=True)
 class Remove(Action):
-    """Take a person whom commweb added out of the room."""
+    """Take an account out of the room. ``person_id`` empty: nobody the host knows."""
 
     person_id: str
     remote_user_id: str
     display_name: str
+    room_name: str = ""
 
     def sentence(self) -> str:
-        return _("Remove %(name)s", name=self.display_name)
+        words = {"name": self.display_name, "room": self.room_name}
+        return _("Remove %(name)s from %(room)s", **words)
 
 
 @dataclass(frozen=True)
@@ -215,9 +237,11 @@ class RepairPower(Action):
 
 @dataclass(frozen=True)
 class DeleteRoom(Action):
-    """Remove the room from the server. ``delete_id``: it was asked for, look how far it is."""
+    """Remove the room from the server. ``delete_id``: it was asked for, look how far it is.
+    ``slug``: it is a half-made one, whose address is to be freed first."""
 
     delete_id: str | None = None
+    slug: str = ""
 
     def sentence(self) -> str:
         return _("Delete the room")

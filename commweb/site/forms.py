@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from flask import current_app
+from flask import current_app, request
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import (
@@ -54,6 +54,17 @@ def _one_line(max_length: int, help: str = "", *, label: str) -> Field:
         filters=[_strip],
         validators=[DataRequired(REQUIRED), Text(max_length)],
     )
+
+
+class PageForm(FlaskForm):  # type: ignore[misc]
+    """The base of the site's forms: takes what a page sends and no JSON, so that every value is
+    a string or a file."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        def wrap_formdata(self, form: Any, formdata: Any) -> Any:
+            if formdata is not None and form.is_submitted() and request.is_json:
+                return request.form
+            return super().wrap_formdata(form, formdata)
 
 
 class Text:
@@ -109,14 +120,14 @@ class Day(DateField):  # type: ignore[misc]
             raise ValidationError("Enter a day between 1970 and 2999.")
 
 
-class LoginForm(FlaskForm):  # type: ignore[misc]
+class LoginForm(PageForm):
     """Logging in."""
 
     username = StringField("User name", filters=[_strip], validators=[DataRequired(REQUIRED)])
     password = PasswordField("Password", validators=[InputRequired(REQUIRED)])
 
 
-class NewCourseForm(FlaskForm):  # type: ignore[misc]
+class NewCourseForm(PageForm):
     """A new course. ``providers`` are pairs of id and label; nothing to choose, no field."""
 
     full_name = _one_line(255, label="Course full name")
@@ -132,7 +143,7 @@ class NewCourseForm(FlaskForm):  # type: ignore[misc]
             del self.provider
 
 
-class CourseForm(FlaskForm):  # type: ignore[misc]
+class CourseForm(PageForm):
     """A course as it is. `checked_image` is the uploaded picture after a good `validate`."""
 
     full_name = _one_line(255, label="Course full name")
@@ -173,7 +184,7 @@ class CourseForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError("A course cannot close before it opens.")
 
 
-class EnrolForm(FlaskForm):  # type: ignore[misc]
+class EnrolForm(PageForm):
     """Enrol one of ``people``."""
 
     person = SelectField("Person", validators=[DataRequired(REQUIRED)])
@@ -189,13 +200,13 @@ class EnrolForm(FlaskForm):  # type: ignore[misc]
             self.person.choices.append(SelectChoice(str(user.id), label))
 
 
-class GroupForm(FlaskForm):  # type: ignore[misc]
+class GroupForm(PageForm):
     """A new group."""
 
     group_name = _one_line(100, label="Group name")
 
 
-class AddToGroupForm(FlaskForm):  # type: ignore[misc]
+class AddToGroupForm(PageForm):
     """Put one of ``members`` into one of ``groups``."""
 
     member = SelectField("Member", validators=[DataRequired(REQUIRED)])
@@ -211,7 +222,7 @@ class AddToGroupForm(FlaskForm):  # type: ignore[misc]
         self.group.choices = [SelectChoice(str(group.id), group.name) for group in groups]
 
 
-class NewPersonForm(FlaskForm):  # type: ignore[misc]
+class NewPersonForm(PageForm):
     """A new person."""
 
     full_name = _one_line(255, label="Full name")
@@ -228,7 +239,7 @@ class NewPersonForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class PersonForm(FlaskForm):  # type: ignore[misc]
+class PersonForm(PageForm):
     """A person as they are."""
 
     full_name = _one_line(255, label="Full name")

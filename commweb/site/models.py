@@ -91,6 +91,14 @@ class User(Base):
         self.password_hash = password_hash
         self.login_key = _login_key()
 
+    def set_active(self, active: bool) -> None:
+        """Suspended or not. Being suspended ends every session for good: none of them is good
+        again when the person is reinstated.
+        """
+        self.active = active
+        if not active:
+            self.login_key = _login_key()
+
     # What Flask-Login asks of a user.
     is_authenticated = True
     is_anonymous = False

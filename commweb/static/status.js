@@ -1,13 +1,11 @@
-// Turns "will be ready soon" into "Open chat" without a reload: asks the JSON, less and less often.
+// Turns "will be ready soon" into "Open chat" without a reload: asks the JSON, less and less often,
+// and not while nobody looks at the page.
 (() => {
   const FIRST_SECONDS = 1;
   const LONGEST_SECONDS = 30;
+  const WAITING = ["pending", "failing"];
 
-  const show = (section, told) => {
-    const sentence = section.querySelector(".commweb-sentence");
-    if (sentence && told.message) sentence.textContent = told.message;
-    section.dataset.commwebStatus = told.status || "";
-    if (!told.url || section.querySelector("[data-commweb-opened]")) return;
+  const openLink = (section) => {
     const link = document.createElement("a");
     link.className = "btn btn-primary";
     link.href = section.dataset.commwebChat;
@@ -17,23 +15,49 @@
     section.querySelector(".commweb-actions").prepend(link, " ");
   };
 
+  const show = (section, told) => {
+    const sentence = section.querySelector(".commweb-sentence");
+    // Only what is new: a live region reads every write aloud.
+    if (sentence && sentence.textContent !== (told.message || "")) {
+      sentence.textContent = told.message || "";
+    }
+    section.dataset.commwebStatus = told.status || "";
+    const opened = section.querySelector("[data-commweb-opened]");
+    if (told.rooms.some((room) => room.url) && !opened) openLink(section);
+  };
+
+  const isWaiting = (told) =>
+    WAITING.includes(told.status) || told.rooms.some((room) => WAITING.includes(room.status));
+
+  const later = (section, seconds) => {
+    const next = Math.min(seconds * 1.5, LONGEST_SECONDS);
+    setTimeout(ask, seconds * 1000, section, next);
+  };
+
   const ask = async (section, seconds) => {
+    if (document.hidden) {
+      const again = () => ask(section, FIRST_SECONDS);
+      document.addEventListener("visibilitychange", again, { once: true });
+      return;
+    }
     try {
-      const reply = await fetch(section.dataset.commwebPoll, { headers: { Accept: "application/json" } });
+      const reply = await fetch(section.dataset.commwebPoll, {
+        headers: { Accept: "application/json" },
+      });
       if (reply.ok) {
         const told = await reply.json();
         show(section, told);
-        if (told.status !== "pending" && told.status !== "failing") return;
+        if (!isWaiting(told)) return;
       } else if (reply.status < 500) {
         return;
       }
     } catch {
       // The site is away for a moment: ask again later.
     }
-    setTimeout(ask, seconds * 1000, section, Math.min(seconds * 1.5, LONGEST_SECONDS));
+    later(section, seconds);
   };
 
   for (const section of document.querySelectorAll("[data-commweb-poll]")) {
-    setTimeout(ask, FIRST_SECONDS * 1000, section, FIRST_SECONDS * 1.5);
+    later(section, FIRST_SECONDS);
   }
 })();

@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, case, delete, insert, or_, select, update
 
 from commweb.errors import HostError
-from commweb.models import Change, CourseChoice, CourseOption, MemberRow, RoomRow, now
+from commweb.host import Course, Group
+from commweb.models import Change, CourseChoice, MemberRow, RoomRow, now
 from commweb.state import State
+from commweb.sync.choices import choice_of, insert_into
 from commweb.sync.desired import Choice, rooms
 
-__all__ = ["choice_of", "fold", "pending"]
+__all__ = ["append", "fold", "pending"]
 
 BATCH = 500
 
@@ -34,34 +37,19 @@ class _Report:
     provider: str | None
 
 
+def append(connection: Connection, course_ids: Sequence[str]) -> None:
+    """Report courses in a write of our own: what was chosen and the report of it are one."""
+    if course_ids:
+        rows = [{"course_id": course_id, "kind": "course"} for course_id in course_ids]
+        connection.execute(insert(Change), rows)
+
+
 def pending(connection: Connection) -> bool:
-    """Whether there is anything to fold."""
-    return connection.execute(select(Change.id).limit(1)).first() is not None
-
-
-def choice_of(connection: Connection, course_id: str) -> Choice | None:
-    """What the course chose, with the options kept for the chosen provider."""
-    row = connection.execute(
-        select(
-            CourseChoice.provider,
-            CourseChoice.room_mode,
-            CourseChoice.group_template,
-            CourseOption.values,
-        )
-        .join(
-            CourseOption,
-            and_(
-                CourseOption.course_id == CourseChoice.course_id,
-                CourseOption.provider == CourseChoice.provider,
-            ),
-            isouter=True,
-        )
-        .where(CourseChoice.course_id == course_id)
-    ).first()
-    if row is None:
-        return None
-    options = row[3] or {}
-    return Choice(row[0], row[1], row[2], options.get("name", ""), options.get("topic"))
+    """Whether there is anything to fold: a report, or a course whose time has come."""
+    if connection.execute(select(Change.id).limit(1)).first() is not None:
+        return True
+    due = select(CourseChoice.course_id).where(CourseChoice.look_at <= now()).limit(1)
+    return connection.execute(due).first() is not None
 
 
 def fold(state: State) -> int:
@@ -69,6 +57,7 @@ def fold(state: State) -> int:
 
     A course the host fails to answer for keeps its reports for the next time.
     """
+    _report_due(state)
     folded = 0
     last = 0
     while True:
@@ -88,6 +77,19 @@ def fold(state: State) -> int:
         folded += _forget(state, reports, courses, failed)
 
 
+def _report_due(state: State) -> None:
+    """Report the courses that open or close about now: nobody else does."""
+    at = now()
+    due = CourseChoice.look_at <= at
+    with state.database.read() as connection:
+        if connection.execute(select(CourseChoice.course_id).where(due).limit(1)).first() is None:
+            return
+    with state.database.write() as connection:
+        courses = connection.execute(select(CourseChoice.course_id).where(due)).scalars().all()
+        append(connection, courses)
+        connection.execute(update(CourseChoice).where(due).values(look_at=None))
+
+
 def _reports(connection: Connection, after: int) -> list[_Report]:
     rows = connection.execute(
         select(Change.id, Change.course_id, Change.person_id, Change.kind, Change.provider)
@@ -105,16 +107,28 @@ def _courses(connection: Connection, reports: Sequence[_Report]) -> dict[str, li
     for report in reports:
         target = courses if report.course_id else people
         target.setdefault(report.course_id or report.person_id, []).append(report)
-    if people:
-        rows = connection.execute(
-            select(RoomRow.course_id, MemberRow.person_id)
-            .join(MemberRow, MemberRow.room_id == RoomRow.id)
-            .where(MemberRow.person_id.in_(list(people)))
-            .distinct()
-        )
-        for course_id, person_id in rows:
-            courses.setdefault(course_id, []).extend(people[person_id])
+    for course_id, person_id in _courses_of(connection, list(people)):
+        courses.setdefault(course_id, []).extend(people[person_id])
     return courses
+
+
+def _courses_of(connection: Connection, person_ids: list[str]) -> list[tuple[str, str]]:
+    """(course, person) for each reported person and each course he may be in: the rooms that
+    have a row of him, and those being worked on now, whose rows are not written yet."""
+    if not person_ids:
+        return []
+    recorded = connection.execute(
+        select(RoomRow.course_id, MemberRow.person_id)
+        .join(MemberRow, MemberRow.room_id == RoomRow.id)
+        .where(MemberRow.person_id.in_(person_ids))
+        .distinct()
+    )
+    found = {(row.course_id, row.person_id) for row in recorded}
+    busy = connection.execute(
+        select(RoomRow.course_id).where(RoomRow.lease.is_not(None)).distinct()
+    ).scalars()
+    found |= {(course_id, person_id) for course_id in busy for person_id in person_ids}
+    return sorted(found)
 
 
 def _fold_course(state: State, course_id: str, reports: Sequence[_Report]) -> None:
@@ -123,32 +137,54 @@ def _fold_course(state: State, course_id: str, reports: Sequence[_Report]) -> No
     created = [report for report in reports if report.kind == "created"]
     if choice is None and created:
         choice = Choice(created[0].provider or "")
-    with state.app.app_context():
-        try:
-            course = state.host.course(course_id)
-            groups = list(state.host.groups(course_id)) if course else []
-        except Exception as error:
-            raise HostError(f"the host failed to answer ({type(error).__name__})") from error
-    wanted = [
-        (room.group_id, room.provider) for room in rooms(course, groups, (), choice, at=now())
-    ]
-    name = course.full_name if course else None
+    course, groups = _ask_host(state, course_id)
+    at = now()
+    wanted = _wanted(state, course, groups, choice, at)
     with state.database.write() as connection:
-        _store_choice(connection, course_id, choice, name, gone=course is None)
+        _store_course(connection, course_id, choice, course, at)
         _mark(connection, course_id, wanted)
 
 
-def _store_choice(
-    connection: Connection, course_id: str, choice: Choice | None, name: str | None, *, gone: bool
+def _ask_host(state: State, course_id: str) -> tuple[Course | None, list[Group]]:
+    with state.app.app_context():
+        try:
+            course = state.host.course(course_id)
+            return course, list(state.host.groups(course_id)) if course else []
+        except HostError:
+            raise
+        except Exception as error:
+            raise HostError(f"the host failed to answer ({type(error).__name__})") from error
+
+
+def _wanted(
+    state: State, course: Course | None, groups: list[Group], choice: Choice | None, at: datetime
+) -> list[tuple[str, str]]:
+    """The group and provider of each room; a provider without rooms has nothing to make."""
+    provider = state.registry.get(choice.provider) if choice else None
+    if provider is not None and not provider.has_rooms:
+        return []
+    return [(room.group_id, room.provider) for room in rooms(course, groups, (), choice, at=at)]
+
+
+def _store_course(
+    connection: Connection,
+    course_id: str,
+    choice: Choice | None,
+    course: Course | None,
+    at: datetime,
 ) -> None:
-    values = {"deleted_at": now() if gone else None}
-    if name is not None:
-        values["course_name"] = name[:255]  # type: ignore[assignment]
+    values: dict[str, Any] = {"deleted_at": at, "look_at": None}
+    if course is not None:
+        values = {
+            "deleted_at": None,
+            "course_name": course.full_name[:255],
+            "look_at": _next_boundary(course, at),
+        }
     changed = connection.execute(
         update(CourseChoice).where(CourseChoice.course_id == course_id).values(**values)
     )
     if not changed.rowcount and choice is not None:
-        insert = _insert(connection)(CourseChoice).values(
+        statement = insert_into(connection, CourseChoice).values(
             course_id=course_id,
             provider=choice.provider,
             room_mode=choice.room_mode,
@@ -156,12 +192,17 @@ def _store_choice(
             version=1,
             **values,
         )
-        connection.execute(insert.on_conflict_do_nothing())
+        connection.execute(statement.on_conflict_do_nothing())
+
+
+def _next_boundary(course: Course, at: datetime) -> datetime | None:
+    """When the course opens or closes next: then its rooms change without a report."""
+    times = (course.opens_at, course.closes_at)
+    return min((time for time in times if time is not None and time > at), default=None)
 
 
 def _mark(connection: Connection, course_id: str, wanted: Iterable[tuple[str, str]]) -> None:
     """Upsert the wanted rooms, and ask for every room of the course to be looked at."""
-    wanted = list(wanted)
     connection.execute(
         update(RoomRow)
         .where(RoomRow.course_id == course_id)
@@ -169,7 +210,7 @@ def _mark(connection: Connection, course_id: str, wanted: Iterable[tuple[str, st
         .values(revision=RoomRow.revision + 1, wanted=False, next_attempt_at=None)
     )
     for group_id, provider in wanted:
-        statement = _insert(connection)(RoomRow).values(
+        statement = insert_into(connection, RoomRow).values(
             course_id=course_id, group_id=group_id, provider=provider, wanted=True
         )
         connection.execute(
@@ -177,6 +218,7 @@ def _mark(connection: Connection, course_id: str, wanted: Iterable[tuple[str, st
                 index_elements=["course_id", "group_id", "provider"],
                 set_={
                     "wanted": True,
+                    "status": case((RoomRow.status == "off", "pending"), else_=RoomRow.status),
                     "revision": RoomRow.revision + 1,
                     "next_attempt_at": None,
                 },
@@ -197,49 +239,3 @@ def _forget(
             part = done[start : start + BATCH]
             connection.execute(delete(Change).where(Change.id.in_(part)))
     return len(done)
-
-
-def _insert(connection: Connection):  # type: ignore[no-untyped-def]
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
-
-
-def store_option(
-    connection: Connection,
-    course_id: str,
-    course_name: str,
-    *,
-    provider: str,
-    name: str = "",
-    topic: str | None = None,
-) -> None:
-    """What the course chose on its Communication page; what was entered for another provider
-    before is kept."""
-    choice = _insert(connection)(CourseChoice).values(
-        course_id=course_id,
-        provider=provider,
-        room_mode="course",
-        group_template="{room} - {group}",
-        course_name=course_name[:255],
-        version=1,
-    )
-    connection.execute(
-        choice.on_conflict_do_update(
-            index_elements=["course_id"],
-            set_={
-                "provider": provider,
-                "course_name": course_name[:255],
-                "version": CourseChoice.version + 1,
-            },
-        )
-    )
-    if not provider:
-        return
-    values = {"name": name, "topic": topic}
-    option = _insert(connection)(CourseOption).values(
-        course_id=course_id, provider=provider, values=values
-    )
-    connection.execute(
-        option.on_conflict_do_update(
-            index_elements=["course_id", "provider"], set_={"values": values}
-        )
-    )

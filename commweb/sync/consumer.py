@@ -38,7 +38,7 @@ def consume(state: State, workers: int) -> None:
         return ending.is_set() or consumer.stop_flag.is_set()
 
     worker = Worker(state, stop=stopping)
-    state.queue.on_work(worker.work)
+    state.queue.on_work(worker.try_work)
     sweep = threading.Thread(
         target=worker.sweep,
         args=(ending.wait, lambda times: state.queue.wake(max(0, times))),

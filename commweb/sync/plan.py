@@ -19,23 +19,14 @@ from commweb.providers.rooms import (
     ObservedRoom,
     Remove,
     RepairPower,
-    RoomRef,
     SetLevels,
-    SetName,
-    SetPicture,
-    SetTopic,
 )
-from commweb.sync.standing import (
-    OURS,
-    Applied,
-    Policy,
-    Seat,
-    Standing,
-    Target,
-    standings,
-)
+from commweb.sync.details import details
+from commweb.sync.known import Applied, Policy, Seat, Target
+from commweb.sync.levels import outranked
+from commweb.sync.standing import Standing, is_inside, standings
 
-__all__ = ["Birth", "guard", "plan"]
+__all__ = ["Birth", "follows", "guard", "plan"]
 
 GUARD_PEOPLE = 10
 MODERATOR_LEVEL = 50
@@ -55,7 +46,6 @@ def plan(
     applied: Applied,
     observed: ObservedRoom | None,
     *,
-    room: RoomRef,
     birth: Birth,
     policy: Policy,
 ) -> tuple[Action, ...]:
@@ -65,36 +55,70 @@ def plan(
     """
     people = standings(target, applied, observed, policy)
     if target is None:
-        return _closing(people, observed, policy)
+        return _closing(people, applied, observed, policy)
+    detail = details(target, applied, observed, policy)
+    actions: list[Action] = [*detail.actions, *_levels(people, detail.read_only)]
     if observed is None:
-        creation = _creation(target, birth, people)
-        return (creation, *_accounts_and_joins(target, people))
-    if not (observed.own_in_room and observed.own_can_manage):
-        return (RepairPower(), *_adjust(target, applied, observed, people, policy))
-    return _adjust(target, applied, observed, people, policy)
+        actions = [_creation(target, birth, people), *detail.actions]
+        actions += _levels((), detail.read_only)
+    elif not (observed.own_in_room and observed.own_can_manage):
+        actions.insert(0, RepairPower())
+    name = target.room.name
+    actions += _entries(target, people)
+    actions += _removals(people, name)
+    if observed is not None and policy.remove_others:
+        actions += _others(target, people, observed)
+    return tuple(actions)
 
 
-def _adjust(
-    target: Target,
+def guard(
+    target: Target | None,
     applied: Applied,
-    observed: ObservedRoom,
     people: tuple[Standing, ...],
-    policy: Policy,
-) -> tuple[Action, ...]:
-    return (
-        *_details(target, applied, observed, policy),
-        *_levels(people, target, observed),
-        *_accounts_and_joins(target, people),
-        *_removals(people),
-    )
+    observed: ObservedRoom | None = None,
+) -> str | None:
+    """Why the plan must be confirmed by a person first, or None.
+
+    A course that had members and reads as empty, or a plan that removes more than half of ten
+    or more members, is more often a fault than a wish. A room that was replaced by one that
+    commweb does not follow needs somebody to decide. Closing a room asks nobody.
+    """
+    if target is None:
+        return None
+    if observed is not None and observed.replaced_by:
+        return _(
+            "The room was upgraded in the chat, and commweb has no power in the new room. Invite "
+            "its account there and give it power, or confirm to go on with the old room."
+        )
+    leaving = sum(1 for standing in people if _is_removal(standing))
+    if leaving and not target.seats:
+        return _("The course had members and now reads as empty. Confirm to remove everybody.")
+    ours = sum(1 for record in applied.members.values() if record.state in ("adding", "in"))
+    if ours >= GUARD_PEOPLE and leaving * 2 > ours:
+        return ngettext(
+            "%(count)d of %(all)d members would be removed. Confirm to do it.",
+            "%(count)d of %(all)d members would be removed. Confirm to do it.",
+            leaving,
+            all=ours,
+        )
+    return None
+
+
+def follows(replacement: ObservedRoom | None) -> bool:
+    """Whether commweb goes on with the room that replaces one of its own: it made that room
+    itself, or is in it with power. Anybody can name any room as the replacement."""
+    if replacement is None:
+        return False
+    made = replacement.own_id in replacement.creators
+    return made or (replacement.own_in_room and replacement.own_can_manage)
 
 
 def _creation(target: Target, birth: Birth, people: tuple[Standing, ...]) -> CreateRoom:
-    wanted = {standing.person_id: standing for standing in people if standing.join}
+    joining = {standing.person_id for standing in people if standing.join}
     levels = {
         seat.remote_user_id: seat.level
         for seat in target.seats
-        if seat.person_id in wanted and seat.remote_user_id and seat.level
+        if seat.person_id in joining and seat.remote_user_id and seat.level
     }
     return CreateRoom(
         name=target.room.name,
@@ -103,78 +127,39 @@ def _creation(target: Target, birth: Birth, people: tuple[Standing, ...]) -> Cre
         creation_key=birth.creation_key,
         creation_started_at_seconds=birth.started_at_seconds,
         levels=levels,
-        picture=target.room.picture,
+        picture=None,  # set next, so that its upload is remembered
         origin=dict(birth.origin),
     )
 
 
-def _details(
-    target: Target, applied: Applied, observed: ObservedRoom, policy: Policy
-) -> list[Action]:
-    actions: list[Action] = []
-    room = target.room
-    if _ours_to_change(observed.name, room.name, applied.name, policy):
-        actions.append(SetName(room.name))
-    if _ours_to_change(observed.topic, room.topic, applied.topic, policy):
-        actions.append(SetTopic(room.topic))
-    digest = room.picture.digest if room.picture else None
-    uri = observed.picture_uri
-    unchanged = digest == applied.picture_digest and uri == applied.picture_uri
-    by_hand = uri != applied.picture_uri and policy.respect_hand_changes
-    if not unchanged and not (by_hand and uri is not None):
-        same = digest is not None and digest == applied.picture_digest
-        actions.append(SetPicture(room.picture, applied.picture_uri if same else None))
-    return actions
-
-
-def _ours_to_change(now: str, wanted: str, last: str | None, policy: Policy) -> bool:
-    if now == wanted:
-        return False
-    by_hand = last is not None and now != last
-    return not (by_hand and policy.respect_hand_changes)
-
-
-def _levels(
-    people: tuple[Standing, ...], target: Target | None, observed: ObservedRoom
-) -> list[Action]:
-    changes = {
-        standing.remote_user_id: (
-            None if standing.level == observed.default_level else standing.level
-        )
-        for standing in people
-        if standing.set_level and standing.remote_user_id
-    }
-    wanted = target.room.read_only if target else observed.read_only
-    read_only = wanted if wanted != observed.read_only else None
+def _levels(people: tuple[Standing, ...], read_only: bool | None) -> list[Action]:
+    changes: dict[str, int | None] = {}
+    names: dict[str, str] = {}
+    for standing in people:
+        changes.update(standing.levels)
+        names.update(dict.fromkeys(standing.levels, standing.before.display_name))
     if not changes and read_only is None:
         return []
-    names = {
-        standing.remote_user_id: standing.display_name
-        for standing in people
-        if standing.remote_user_id in changes and standing.remote_user_id
-    }
     return [SetLevels(changes, names, read_only)]
 
 
-def _accounts_and_joins(target: Target, people: tuple[Standing, ...]) -> list[Action]:
-    joining = {standing.person_id for standing in people if standing.join}
-    blocked = {standing.person_id for standing in people if standing.state == "failing"}
+def _entries(target: Target, people: tuple[Standing, ...]) -> list[Action]:
+    """Accounts and joins; a person's old account goes just before the new one comes."""
+    by_id = {standing.person_id: standing for standing in people}
     actions: list[Action] = []
     for seat in target.seats:
-        if seat.person_id in blocked or seat.remote_user_id is None:
-            continue
-        if seat.account == "renamed" or (seat.person_id in joining and seat.account != "known"):
+        standing = by_id[seat.person_id]
+        if standing.remove:
+            actions.append(_removal(standing, target.room.name))
+        if _needs_account(seat, joining=standing.join):
             actions.append(_account(seat))
-        if seat.person_id in joining:
-            actions.append(
-                Join(
-                    seat.person_id,
-                    seat.remote_user_id,
-                    seat.display_name,
-                    moderator=seat.level >= MODERATOR_LEVEL,
-                )
-            )
+        if standing.join:
+            actions.append(_join(seat, target.room.name))
     return actions
+
+
+def _needs_account(seat: Seat, *, joining: bool) -> bool:
+    return seat.account == "renamed" or (joining and seat.account != "known")
 
 
 def _account(seat: Seat) -> EnsureAccount:
@@ -184,48 +169,55 @@ def _account(seat: Seat) -> EnsureAccount:
         seat.display_name,
         seat.external_id,
         known=seat.account != "new",
+        make=seat.make,
+        rename=seat.rename,
     )
 
 
-def _removals(people: tuple[Standing, ...]) -> list[Action]:
+def _join(seat: Seat, room_name: str) -> Join:
+    return Join(
+        seat.person_id,
+        seat.remote_user_id or "",
+        seat.display_name,
+        moderator=seat.level >= MODERATOR_LEVEL,
+        room_name=room_name,
+        by_invitation=seat.by_invitation,
+    )
+
+
+def _is_removal(standing: Standing) -> bool:
+    """Whether the person, not only an old account of his, is taken out."""
+    return standing.remove is not None and standing.final.state == "removed"
+
+
+def _removal(standing: Standing, room_name: str) -> Remove:
+    name = standing.before.display_name
+    return Remove(standing.person_id, standing.remove or "", name, room_name)
+
+
+def _removals(people: tuple[Standing, ...], room_name: str) -> list[Action]:
+    return [_removal(standing, room_name) for standing in people if _is_removal(standing)]
+
+
+def _others(target: Target, people: tuple[Standing, ...], observed: ObservedRoom) -> list[Action]:
+    """Everybody in the room who is not of the course."""
+    handled = {seat.remote_user_id for seat in target.seats} | {observed.own_id}
+    handled |= {standing.remove for standing in people}
     return [
-        Remove(standing.person_id, standing.remove, standing.display_name)
-        for standing in people
-        if standing.remove
+        Remove("", remote, remote, target.room.name)
+        for remote in sorted(observed.members)
+        if remote not in handled and is_inside(observed, remote) and not outranked(remote, observed)
     ]
 
 
 def _closing(
-    people: tuple[Standing, ...], observed: ObservedRoom | None, policy: Policy
+    people: tuple[Standing, ...], applied: Applied, observed: ObservedRoom | None, policy: Policy
 ) -> tuple[Action, ...]:
     if observed is None or policy.closing_rule == "leave":
         return ()
     if policy.closing_rule == "delete_room":
         return (DeleteRoom(),)
-    removals = _removals(people)
-    repair: list[Action] = []
-    if removals and not (observed.own_in_room and observed.own_can_manage):
-        repair.append(RepairPower())
-    return (*repair, *_levels(people, None, observed), *removals)
-
-
-def guard(target: Target | None, applied: Applied, people: tuple[Standing, ...]) -> str | None:
-    """Why the plan must be confirmed by a person first, or None.
-
-    A course that had members and reads as empty, or a plan that removes more than half of ten
-    or more members, is more often a fault than a wish. Closing a room asks nobody.
-    """
-    ours = [record for record in applied.members.values() if record.state in OURS]
-    if target is None or not ours:
-        return None
-    if not target.seats:
-        return _("The course had members and now reads as empty. Confirm to remove everybody.")
-    leaving = sum(1 for standing in people if standing.remove and standing.state == "removed")
-    if len(ours) >= GUARD_PEOPLE and leaving * 2 > len(ours):
-        return ngettext(
-            "%(count)d of %(all)d members would be removed. Confirm to do it.",
-            "%(count)d of %(all)d members would be removed. Confirm to do it.",
-            leaving,
-            all=len(ours),
-        )
-    return None
+    actions = [*_levels(people, None), *_removals(people, applied.name or observed.name)]
+    if actions and not (observed.own_in_room and observed.own_can_manage):
+        actions.insert(0, RepairPower())
+    return tuple(actions)

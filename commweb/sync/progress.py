@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from commweb.accounts import store_accounts
 from commweb.database import Database
+from commweb.i18n import gettext as _
 from commweb.models import now
-from commweb.sync.records import fenced, store_accounts, store_members
-from commweb.sync.standing import Applied, AppliedMember, Standing
+from commweb.sync.known import Applied, AppliedMember
+from commweb.sync.records import fenced, store_members
+from commweb.sync.standing import Standing
 
 __all__ = ["Progress"]
 
@@ -33,6 +37,9 @@ class Progress:
         self._provider = provider
         self._holder = holder
         self._rows = {key: _row(room_id, key, record) for key, record in applied.members.items()}
+        self._after: dict[str, AppliedMember] = {}
+        self._intended: dict[str, Any] = {}
+        self._notes: list[str] = []
         self._dirty: set[str] = set()
         self._accounts: dict[str, dict[str, Any]] = {}
         self._room: dict[str, Any] = {}
@@ -41,45 +48,84 @@ class Progress:
     def intend(self, standings: tuple[Standing, ...]) -> None:
         """What is about to be done and what the observation confirmed."""
         for standing in standings:
-            if standing.remove and standing.state == "removed":
-                continue  # stays ours until it is done
-            self._set(
-                standing.person_id,
-                display_name=standing.display_name,
-                remote_user_id=standing.remote_user_id,
-                intended_level=standing.intended_level,
-                applied_level=standing.applied_level,
-                state=standing.state,
-                reason=standing.reason,
-            )
+            self._set(standing.person_id, **asdict(standing.before))
+            if standing.after is not None:
+                self._after[standing.person_id] = standing.after
 
-    def joined(self, person_id: str) -> None:
-        """The person is in."""
-        self._set(person_id, state="in", reason=None)
+    def away(self, person_ids: tuple[str, ...]) -> None:
+        """People who are enrolled but suspended have a row, so that a report of such a person
+        finds the room."""
+        for person_id in person_ids:
+            if person_id not in self._rows:
+                self._set(person_id, state="removed")
+
+    def details(self, record: Applied) -> None:
+        """What the observation confirmed about the room's details, and what is on its way."""
+        coming = asdict(record.intended)
+        self._intended = {key: value for key, value in coming.items() if value is not None}
+        self.room(
+            name=record.name,
+            topic=record.topic,
+            picture_digest=record.picture_digest,
+            picture_uri=record.picture_uri,
+            read_only=record.read_only,
+            intended=self._intended,
+        )
+
+    def uploaded(self, digest: str, uri: str) -> None:
+        """The picture is on the server and about to be shown; written at once."""
+        self._intended = {**self._intended, "picture_digest": digest, "picture_uri": uri}
+        self.flush(intended=self._intended)
+
+    def joined(self, person_id: str, *, invited: bool = False) -> None:
+        """The person is in, or was invited."""
+        if invited:
+            reason = _("Was invited and has not accepted yet.")
+            self._set(person_id, state="waiting", reason=reason)
+        else:
+            self._set(person_id, state="in", reason=None)
 
     def leveled(self, remote_ids: Mapping[str, object]) -> None:
         """These people have the levels we intended."""
         for person_id, row in self._rows.items():
-            if row["remote_user_id"] in remote_ids and row["state"] != "removed":
+            if row["remote_user_id"] in remote_ids:
                 self._set(person_id, applied_level=row["intended_level"])
 
-    def removed(self, person_id: str, remote_id: str) -> None:
-        """The account is out; the person too, unless another account of his takes the place."""
-        if self._rows[person_id]["remote_user_id"] == remote_id:
-            self._set(person_id, state="removed", reason=None, applied_level=None)
+    def removed(self, person_id: str) -> None:
+        """The account is out; the person too, unless another account takes the place: then it
+        is written at once, before that one joins."""
+        after = self._after.pop(person_id, None)
+        if after is not None:
+            self._set(person_id, **asdict(after))
+            if after.state != "removed":
+                self.flush()
 
     def failed(self, person_id: str, reason: str) -> None:
-        """The person cannot be put in, for a reason in words."""
-        self._set(person_id, state="failing", reason=reason)
+        """The person cannot be put in (or, being in, renamed or taken out), for a reason in
+        words."""
+        inside = person_id in self._rows and self._rows[person_id]["state"] == "in"
+        self._set(person_id, state="in" if inside else "failing", reason=reason)
 
-    def checked(self, person_id: str, remote_id: str, display_name: str) -> None:
-        """The account was looked at just now."""
+    def note(self, reason: str) -> None:
+        """Something about the room could not be done, for a reason in words."""
+        self._notes.append(reason)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be done to the room, as sentences."""
+        return tuple(self._notes)
+
+    def checked(
+        self, person_id: str, remote_id: str, display_name: str, *, made: bool = False
+    ) -> None:
+        """The account was looked at, or made, just now."""
         self._accounts[person_id] = {
             "provider": self._provider,
             "person_id": person_id,
             "remote_user_id": remote_id,
             "display_name": display_name,
             "checked_at": now(),
+            "made_user_id": remote_id if made else None,
         }
 
     def room(self, **values: Any) -> None:

@@ -6,7 +6,7 @@ lease is not ours any more, `LeaseLost` is raised and nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,24 +15,19 @@ from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from commweb.errors import LeaseLost
-from commweb.models import Account, Base, MemberRow, RoomRow, now
-from commweb.sync.standing import Applied, AppliedMember
+from commweb.models import Base, MemberRow, RoomRow, now
+from commweb.sync.known import Applied, AppliedMember, Intended
 
 __all__ = [
     "LEASE_SECONDS",
-    "AccountRecord",
     "RoomRecord",
-    "accounts",
-    "add_accounts",
     "applied",
     "claim",
     "due",
     "fenced",
     "read_room",
     "release",
-    "store_accounts",
     "store_members",
-    "taken",
 ]
 
 LEASE_SECONDS = 60
@@ -50,6 +45,8 @@ class RoomRecord:
     topic: str | None
     picture_digest: str | None
     picture_uri: str | None
+    read_only: bool | None
+    intended: Mapping[str, Any]
     remote_id: str | None
     creation_key: str | None
     creation_slug: str | None
@@ -60,16 +57,6 @@ class RoomRecord:
     confirmed_revision: int
     attempts: int
     pending_delete: str | None
-
-
-@dataclass(frozen=True)
-class AccountRecord:
-    """A person's remote account: see ``commweb_account``."""
-
-    remote_user_id: str
-    origin: str
-    display_name: str
-    checked_at: datetime | None
 
 
 _ROOM_COLUMNS = [getattr(RoomRow, name) for name in RoomRecord.__dataclass_fields__]
@@ -147,53 +134,15 @@ def applied(connection: Connection, room: RoomRecord) -> Applied:
         ).where(MemberRow.room_id == room.id)
     )
     members = {row[0]: AppliedMember(*row[1:]) for row in rows}
-    return Applied(room.name, room.topic, room.picture_digest, room.picture_uri, members)
-
-
-def accounts(
-    connection: Connection, provider: str, person_ids: Iterable[str]
-) -> dict[str, AccountRecord]:
-    """The accounts of these people, by person id."""
-    found: dict[str, AccountRecord] = {}
-    for part in _parts(sorted(set(person_ids))):
-        rows = connection.execute(
-            select(
-                Account.person_id,
-                Account.remote_user_id,
-                Account.origin,
-                Account.display_name,
-                Account.checked_at,
-            ).where(Account.provider == provider, Account.person_id.in_(part))
-        )
-        found.update({row[0]: AccountRecord(*row[1:]) for row in rows})
-    return found
-
-
-def taken(connection: Connection, provider: str, remote_ids: Iterable[str]) -> frozenset[str]:
-    """Which of these remote ids belong to somebody already."""
-    found: set[str] = set()
-    for part in _parts(sorted(set(remote_ids))):
-        found.update(
-            connection.execute(
-                select(Account.remote_user_id).where(
-                    Account.provider == provider, Account.remote_user_id.in_(part)
-                )
-            ).scalars()
-        )
-    return frozenset(found)
-
-
-def store_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert or update accounts by provider and person."""
-    _upsert(connection, Account, rows, ("provider", "person_id"))
-
-
-def add_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert accounts; a person or a remote id that has a row meanwhile is left alone."""
-    if rows:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(Account).on_conflict_do_nothing()
-        connection.execute(statement, [dict(row) for row in rows])
+    return Applied(
+        name=room.name,
+        topic=room.topic,
+        picture_digest=room.picture_digest,
+        picture_uri=room.picture_uri,
+        members=members,
+        read_only=room.read_only,
+        intended=Intended(**room.intended),
+    )
 
 
 def store_members(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -216,8 +165,3 @@ def _upsert(
         statement.on_conflict_do_update(index_elements=list(keys), set_=changed),
         [dict(row) for row in rows],
     )
-
-
-def _parts(items: list[str], size: int = 500) -> Iterable[list[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

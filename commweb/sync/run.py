@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
 
 from commweb.errors import HostError, Refused, Unreachable
 from commweb.i18n import gettext as _
@@ -14,18 +16,28 @@ from commweb.providers.base import Backend
 from commweb.providers.rooms import Action, CreateRoom, ObservedRoom, RoomRef
 from commweb.state import State
 from commweb.sync.apply import Hands
-from commweb.sync.changes import choice_of
+from commweb.sync.choices import choice_of
+from commweb.sync.closing import Deletions, left_behind
 from commweb.sync.desired import DesiredRoom, rooms
-from commweb.sync.plan import Birth, guard, plan
+from commweb.sync.details import Details, details
+from commweb.sync.identity import capped, level_map, rules_of
+from commweb.sync.known import Applied, Policy, Target
+from commweb.sync.plan import Birth, follows, guard, plan
 from commweb.sync.progress import Progress
 from commweb.sync.records import RoomRecord, applied, read_room
-from commweb.sync.seats import new_accounts, resolve
-from commweb.sync.standing import Applied, Policy, Standing, Target, standings
+from commweb.sync.seats import Seating
+from commweb.sync.standing import Standing, standings
 
 __all__ = ["ALIAS_TAKEN", "Look", "Stopped", "look", "run"]
 
 ALIAS_TAKEN = "COMMWEB_ALIAS_TAKEN"
 """The ``errcode`` with which a provider says that a room's key cannot be used."""
+
+DELETION_SECONDS = 5.0
+"""How long to wait before the server is asked again how far a deletion is."""
+
+UPGRADES = 5
+"""How many upgrades of a room are followed at one look."""
 
 
 class Stopped(Exception):  # noqa: N818  (not a failure: the worker was asked to end)
@@ -43,6 +55,7 @@ class Look:
     people: tuple[Standing, ...]
     actions: tuple[Action, ...]
     held: str | None
+    details: Details | None
 
 
 def run(
@@ -61,13 +74,21 @@ def run(
         _finish(progress, seen, status="held", reason=seen.held)
         return
     progress.intend(seen.people)
-    progress.flush(**_birth_columns(seen))
-    hands = Hands(backend, _ref(seen.record, seen), progress)
+    progress.away(seen.target.room.away if seen.target else ())
+    if seen.details is not None:
+        progress.details(seen.details.record)
+    progress.flush(**_room_columns(seen))
+    deletions = Deletions(seen.record.pending_delete)
+    hands = Hands(backend, _ref(seen.record, seen), progress, deletions)
     try:
+        if _may_be_left_behind(seen):
+            found = left_behind(backend, hands.room, seen.record)
+            hands.take_over(found, seen.record.creation_slug or "")
         for action in seen.actions:
             if stop():
                 raise Stopped
             hands.do(action)
+        hands.clean_up()
     except Refused as error:
         if error.errcode == ALIAS_TAKEN:
             progress.room(creation_key=None, creation_started_at=None)
@@ -76,7 +97,8 @@ def run(
     except BaseException:
         progress.flush()
         raise
-    _finish(progress, seen, status=_status(seen), reason=_reason(progress))
+    again = DELETION_SECONDS if deletions else None
+    _finish(progress, seen, status=_status(seen), reason=_reason(progress), again=again)
 
 
 def look(state: State, room_id: int, backend: Backend) -> Look | None:
@@ -93,19 +115,34 @@ def look(state: State, room_id: int, backend: Backend) -> Look | None:
     target = _target(state, record, desired, backend) if desired else None
     record = _with_key(record)
     ref = RoomRef(record.course_id, record.group_id, record.creation_key or "", record.remote_id)
-    observed = backend.observe(ref) if record.remote_id else None
+    observed = _observed(backend, ref) if record.remote_id else None
     if record.remote_id and observed is None:
         record = replace(record, remote_id=None, creation_key=_new_key(), creation_started_at=None)
         ref = replace(ref, remote_id=None, creation_key=record.creation_key or "")
+    target = capped(target, observed, backend) if target else None
     policy = _policy(state, record.provider)
     if record.remote_id and record.name is None:
         # Found after a lost reply: whatever differs is from our own earlier try.
         policy = replace(policy, respect_hand_changes=False)
     people = standings(target, last, observed, policy)
-    actions = plan(target, last, observed, room=ref, birth=_birth(state, record), policy=policy)
+    actions = plan(target, last, observed, birth=_birth(state, record), policy=policy)
     confirmed = record.confirmed_revision >= record.revision
-    held = None if confirmed else guard(target, last, people)
-    return Look(record, target, last, observed, people, actions, held)
+    held = None if confirmed else guard(target, last, people, observed)
+    found = details(target, last, observed, policy) if target else None
+    return Look(record, target, last, observed, people, actions, held, found)
+
+
+def _observed(backend: Backend, ref: RoomRef) -> ObservedRoom | None:
+    """The room, or the one that it was upgraded to if that is ours to keep."""
+    observed = backend.observe(ref)
+    for _step in range(UPGRADES):
+        if observed is None or not observed.replaced_by:
+            break
+        newer = backend.observe(replace(ref, remote_id=observed.replaced_by))
+        if newer is None or not follows(newer):
+            break
+        observed = newer
+    return observed
 
 
 def _desired(state: State, record: RoomRecord) -> DesiredRoom | None:
@@ -116,35 +153,47 @@ def _desired(state: State, record: RoomRecord) -> DesiredRoom | None:
             course = state.host.course(record.course_id)
             groups = list(state.host.groups(record.course_id)) if course else []
             members = list(state.host.members(record.course_id)) if course else []
+        except HostError:
+            raise
         except Exception as error:
             raise HostError(
                 _("The site could not say what the course looks like (%(kind)s).",
                   kind=type(error).__name__)
             ) from error  # fmt: skip
-    for room in rooms(course, groups, members, choice, at=now()):
+    levels = level_map(_values(state, record.provider))
+    for room in rooms(course, groups, members, choice, at=now(), levels=levels):
         if (room.group_id, room.provider) == (record.group_id, record.provider):
             return room
     return None
 
 
 def _target(state: State, record: RoomRecord, desired: DesiredRoom, backend: Backend) -> Target:
+    rules = rules_of(state.registry.get(record.provider), _values(state, record.provider))
+    seating = Seating(record.provider, backend, rules)
     for _attempt in range(5):
         with state.database.read() as connection:
-            rows = new_accounts(connection, record.provider, desired, backend)
+            choices = seating.choose(connection, desired)
+        if not choices.new:
+            return seating.seat(None, desired, choices)
         try:
             with state.database.write() as connection:
-                return resolve(connection, record.provider, desired, rows)
+                return seating.seat(connection, desired, choices)
         except KeyError:
             continue  # another room took the same new name; look again
     raise Unreachable(_("The accounts of the members are being made elsewhere; trying again."))
 
 
-def _policy(state: State, provider_id: str) -> Policy:
+def _values(state: State, provider_id: str) -> Mapping[str, Any]:
     provider = state.registry.get(provider_id)
-    values = state.values(provider).values if provider else {}
+    return state.values(provider).values if provider else {}
+
+
+def _policy(state: State, provider_id: str) -> Policy:
+    values = _values(state, provider_id)
     return Policy(
         respect_hand_changes=bool(values.get("respect_hand_changes", True)),
         closing_rule=str(values.get("closing_rule", "remove_members")),
+        remove_others=bool(values.get("remove_others", False)),
     )
 
 
@@ -166,9 +215,10 @@ def _birth(state: State, record: RoomRecord) -> Birth:
     return Birth(record.creation_key or "", started.timestamp() if started else None, origin)
 
 
-def _birth_columns(seen: Look) -> dict[str, object]:
+def _room_columns(seen: Look) -> dict[str, object]:
     if not any(isinstance(action, CreateRoom) for action in seen.actions):
-        return {}
+        # Another one than before when the room was upgraded.
+        return {"remote_id": seen.observed.remote_id} if seen.observed else {}
     return {
         "remote_id": None,
         "creation_key": seen.record.creation_key,
@@ -189,25 +239,44 @@ def _status(seen: Look) -> str:
 
 
 def _reason(progress: Progress) -> str | None:
-    if not progress.failing:
-        return None
-    return ngettext(
-        "%(count)d person could not be added.",
-        "%(count)d people could not be added.",
-        progress.failing,
-    )
+    words = list(progress.notes)
+    if progress.failing:
+        words.append(
+            ngettext(
+                "%(count)d person could not be added.",
+                "%(count)d people could not be added.",
+                progress.failing,
+            )
+        )
+    return " ".join(words) or None
 
 
-def _finish(progress: Progress, seen: Look, *, status: str, reason: str | None) -> None:
-    # A room that may have been born in an earlier try is looked at once more: what that try
-    # gave it is known only from an observation.
-    again = seen.observed is None and seen.record.creation_started_at is not None
+def _may_be_left_behind(seen: Look) -> bool:
+    """Whether the room is not wanted any more, and was being made when that was decided."""
+    started = seen.record.creation_started_at is not None
+    return seen.target is None and seen.record.remote_id is None and started
+
+
+def _finish(
+    progress: Progress,
+    seen: Look,
+    *,
+    status: str,
+    reason: str | None,
+    again: float | None = None,
+) -> None:
+    """The run is over. ``again``: in how many seconds to look once more."""
+    if again is None and seen.observed is None and seen.record.creation_started_at is not None:
+        # A room that may have been born in an earlier try is looked at once more: what that
+        # try gave it is known only from an observation.
+        again = 0.0
+    rest = now() + timedelta(seconds=again) if again else None
     progress.flush(
         status=status,
         reason=reason,
-        synced_revision=seen.record.revision - (1 if again else 0),
+        synced_revision=seen.record.revision - (0 if again is None else 1),
         attempts=0,
-        next_attempt_at=None,
+        next_attempt_at=rest,
         expected=len(seen.target.seats) if seen.target else 0,
         lease=None,
         lease_until=None,

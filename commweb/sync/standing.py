@@ -1,98 +1,53 @@
 """How each person stands towards a room: what to do, and what to record. Pure.
 
-The three-way rule lives here: what commweb applied or intended last is compared with what is
-observed; a value that differs from both was set by a person in the chat and is kept.
+Whoever the course had in its room is commweb's to remove; everybody else in it is a guest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from commweb.i18n import gettext as _
 from commweb.providers.rooms import ObservedRoom
-from commweb.sync.desired import DesiredRoom
+from commweb.sync.known import Applied, AppliedMember, Policy, Seat, Target
+from commweb.sync.levels import LevelChoice, Marks, dropped_level, outranked, wanted_level
 
-__all__ = ["Applied", "AppliedMember", "Policy", "Seat", "Standing", "Target", "standings"]
+__all__ = [
+    "Applied",
+    "AppliedMember",
+    "Policy",
+    "Seat",
+    "Standing",
+    "Target",
+    "is_inside",
+    "standings",
+]
 
-OURS = ("adding", "in")
-"""States of people whom commweb put into the room, or is about to."""
-
-
-@dataclass(frozen=True)
-class Seat:
-    """A desired member with the account to use.
-
-    ``account``: new (not made yet), stale (look again before joining), renamed (its display name
-    is not the person's), known, or unusable (with ``reason``).
-    """
-
-    person_id: str
-    display_name: str
-    remote_user_id: str | None
-    level: int
-    account: str = "known"
-    external_id: str | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Target:
-    """The desired room with its seats."""
-
-    room: DesiredRoom
-    seats: tuple[Seat, ...]
-
-
-@dataclass(frozen=True)
-class AppliedMember:
-    """What is recorded of a person: see ``commweb_member``."""
-
-    remote_user_id: str | None
-    display_name: str
-    intended_level: int | None
-    applied_level: int | None
-    state: str
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Applied:
-    """What commweb applied last to a room."""
-
-    name: str | None = None
-    topic: str | None = None
-    picture_digest: str | None = None
-    picture_uri: str | None = None
-    members: Mapping[str, AppliedMember] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the admin chose. ``respect_hand_changes``: values set in the chat are kept."""
-
-    respect_hand_changes: bool = True
-    closing_rule: str = "remove_members"
+KEPT_OUT = ("left", "banned", "failing", "waiting")
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One person and one room: the state to record if nothing has to be done, and what to do.
+    """One person and one room.
 
-    ``level`` is the level to write: an int, None (take off the list) or ``keep``.
+    ``join``: put the account of ``before`` (or, if there is one, of ``after``) in. ``remove``:
+    the account to take out. ``levels``: power levels to write, None takes off the list.
+    ``before`` is what to record before anything is done, ``after`` what to record once
+    ``remove`` is out; until then the person's old account must not be forgotten.
     """
 
     person_id: str
-    display_name: str
-    remote_user_id: str | None
-    state: str
-    reason: str | None = None
+    before: AppliedMember
+    after: AppliedMember | None = None
     join: bool = False
     remove: str | None = None
-    set_level: bool = False
-    level: int | None = None
-    applied_level: int | None = None
-    intended_level: int | None = None
+    levels: Mapping[str, int | None] = field(default_factory=dict)
+
+    @property
+    def final(self) -> AppliedMember:
+        """What is recorded when everything is done."""
+        return self.after or self.before
 
 
 def standings(
@@ -100,131 +55,152 @@ def standings(
 ) -> tuple[Standing, ...]:
     """Everybody who is wanted or was put there by us, by person id."""
     seats = {seat.person_id: seat for seat in target.seats} if target else {}
-    room = observed or ObservedRoom(remote_id="")
-    result = [_wanted(seat, applied.members.get(key), room, policy) for key, seat in seats.items()]
-    result += [
-        _unwanted(key, record, room, policy)
+    used = frozenset(seat.remote_user_id for seat in seats.values() if seat.remote_user_id)
+    view = _View(observed, used, _written(applied), policy.respect_hand_changes)
+    people = {
+        key: _unwanted(key, record, view)
         for key, record in applied.members.items()
         if key not in seats
-    ]
-    return tuple(sorted(result, key=lambda standing: standing.person_id))
+    }
+    for key, seat in seats.items():
+        people[key] = _wanted(seat, applied.members.get(key), view)
+    return tuple(people[key] for key in sorted(people))
 
 
-def _wanted(
-    seat: Seat, record: AppliedMember | None, room: ObservedRoom, policy: Policy
-) -> Standing:
-    moved = None
-    if record and record.remote_user_id and record.remote_user_id != seat.remote_user_id:
-        moved = record.remote_user_id if _inside(room, record.remote_user_id) else None
-        moved = moved if record.state in OURS else None
-        record = None
-    if seat.remote_user_id is None or seat.account == "unusable":
-        return Standing(
-            seat.person_id, seat.display_name, seat.remote_user_id, "failing", seat.reason,
-            remove=moved,
-        )  # fmt: skip
-    state, reason, join = _membership(seat, record, room)
-    base = Standing(
-        seat.person_id, seat.display_name, seat.remote_user_id, state, reason, join, moved
+def _written(applied: Applied) -> Mapping[str | None, set[int]]:
+    """The levels commweb wrote or meant to write, by account."""
+    written: dict[str | None, set[int]] = {}
+    for record in applied.members.values():
+        written.setdefault(record.remote_user_id, set()).update(_levels_of(record))
+    return written
+
+
+def _levels_of(record: AppliedMember) -> set[int]:
+    return {level for level in (record.applied_level, record.intended_level) if level is not None}
+
+
+def is_inside(room: ObservedRoom, remote_user_id: str) -> bool:
+    """Whether the account is in the room, or invited."""
+    seen = room.members.get(remote_user_id)
+    return seen is not None and seen.membership in ("join", "invite")
+
+
+@dataclass(frozen=True)
+class _View:
+    """The room, which accounts wanted people use, whether hand changes are kept."""
+
+    observed: ObservedRoom | None
+    used: frozenset[str]
+    written: Mapping[str | None, set[int]]
+    respect: bool
+
+    @property
+    def room(self) -> ObservedRoom:
+        return self.observed or ObservedRoom(remote_id="")
+
+    def marks(self, remote: str, record: AppliedMember | None) -> Marks:
+        """What commweb did to the account's level; ``record`` is its person's."""
+        levels: set[int | None] = set(self.written.get(remote, ()))
+        if record is None:
+            return Marks(frozenset({*levels, None}))
+        levels.update(_levels_of(record))
+        same = record.remote_user_id == remote
+        if not same or record.state == "removed" or record.applied_level is None:
+            levels.add(None)
+        return Marks(frozenset(levels), record.applied_level if same else None)
+
+
+def _unwanted(person_id: str, record: AppliedMember, view: _View) -> Standing:
+    remote, room = record.remote_user_id, view.room
+    gone = replace(record, state="removed", reason=None, intended_level=None)
+    if remote is None or remote in view.used or remote == room.own_id:
+        return Standing(person_id, replace(gone, applied_level=None))
+    level = _dropped(remote, record, view)
+    gone = replace(gone, applied_level=None if level.changes else level.applied)
+    before = replace(gone, applied_level=level.applied)
+    if record.state == "removed" or not is_inside(room, remote):
+        return Standing(person_id, before, levels=level.changes)
+    before = replace(before, state=record.state)
+    if outranked(remote, room):
+        reason = _("Cannot be removed: has as much power in the room as commweb.")
+        return Standing(person_id, replace(before, reason=reason))
+    return Standing(person_id, before, after=gone, remove=remote, levels=level.changes)
+
+
+def _dropped(remote: str, record: AppliedMember, view: _View) -> LevelChoice:
+    if view.observed is None:
+        return LevelChoice(applied=_last_sent(record))
+    # Somebody who was removed and is back is a guest, with whatever level the chat gives him.
+    respect = view.respect or record.state == "removed"
+    return dropped_level(remote, view.marks(remote, record), view.observed, respect=respect)
+
+
+def _wanted(seat: Seat, record: AppliedMember | None, view: _View) -> Standing:
+    new = _seated(seat, record, view)
+    if record is None or record.remote_user_id in (None, seat.remote_user_id):
+        return new
+    old = _unwanted(seat.person_id, record, view)
+    levels = {**old.levels, **new.levels}
+    if old.remove is None:
+        return replace(new, levels=levels)
+    before = replace(old.before, intended_level=seat.level)
+    return replace(new, before=before, after=new.before, remove=old.remove, levels=levels)
+
+
+def _seated(seat: Seat, record: AppliedMember | None, view: _View) -> Standing:
+    remote = seat.remote_user_id
+    plain = AppliedMember(remote, seat.display_name, None, None, "in")
+    if remote is None:
+        reason = seat.reason or _("Has no account yet.")
+        return Standing(seat.person_id, replace(plain, state="waiting", reason=reason))
+    if remote == view.room.own_id:
+        return Standing(seat.person_id, plain)
+    state, why = _membership(seat, remote, record, view.room)
+    level = _level(remote, seat.level, record, view, only_lower=state in KEPT_OUT)
+    before = replace(
+        plain,
+        intended_level=seat.level,
+        applied_level=level.applied,
+        state=state,
+        reason=why or level.reason,
     )
-    if state in ("left", "banned") or seat.remote_user_id == room.own_id:
-        return base
-    return _level(base, seat, record, room, policy)
+    return Standing(seat.person_id, before, join=state == "adding", levels=level.changes)
 
 
 def _membership(
-    seat: Seat, record: AppliedMember | None, room: ObservedRoom
-) -> tuple[str, str | None, bool]:
-    observed = room.members.get(seat.remote_user_id or "")
-    membership = observed.membership if observed else ""
+    seat: Seat, remote: str, record: AppliedMember | None, room: ObservedRoom
+) -> tuple[str, str | None]:
+    """The state to record, and why the person is not in."""
+    seen = room.members.get(remote)
+    membership = seen.membership if seen else ""
     if membership == "join":
-        return "in", None, False
+        return "in", seat.reason
     if membership == "ban":
-        return "banned", _("Banned in the chat by a moderator."), False
-    left = observed is not None and membership == "leave" and observed.by_self
-    if left and record is not None and record.state in ("in", "left"):
-        return "left", _("Left the room by himself or herself."), False
-    return "adding", None, True
+        return "banned", _("Banned in the chat by a moderator.")
+    was = record.state if record else ""
+    same = record is not None and record.remote_user_id == remote
+    went = seen is not None and membership == "leave" and seen.by_self
+    # An invitation by somebody else is the person's own to answer.
+    if (was == "left" and membership != "knock") or (went and same and was in ("in", "waiting")):
+        return "left", _("Left the room by himself or herself.")
+    if seat.account == "unusable":
+        return "failing", seat.reason or _("The account cannot be used.")
+    if membership == "invite" and seat.by_invitation:
+        return "waiting", _("Was invited and has not accepted yet.")
+    return "adding", None
 
 
 def _level(
-    base: Standing,
-    seat: Seat,
-    record: AppliedMember | None,
-    room: ObservedRoom,
-    policy: Policy,
-) -> Standing:
-    remote = seat.remote_user_id or ""
-    last_applied = record.applied_level if record else None
-    if remote in room.creators:
-        return _with(base, seat.level, False, None, last_applied)
-    now = room.levels.get(remote, room.default_level)
-    if now == seat.level:
-        return _with(base, seat.level, False, None, seat.level)
-    ours = {last_applied, record.intended_level if record else None} - {None}
-    by_hand = now not in (ours or {room.default_level})
-    if by_hand and policy.respect_hand_changes:
-        return _with(base, seat.level, False, None, last_applied, _hand_note(base, now))
-    if now >= _own_power(room):
-        return _with(base, seat.level, False, None, last_applied, _("Has as much power as we do."))
-    return _with(base, seat.level, True, seat.level, last_applied)
-
-
-def _own_power(room: ObservedRoom) -> float:
-    if room.own_id in room.creators:
-        return float("inf")
-    return room.levels.get(room.own_id, float("inf"))
-
-
-def _hand_note(base: Standing, level: int) -> str:
-    return base.reason or _("The power level %(level)d was set by hand.", level=level)
-
-
-def _with(
-    base: Standing,
-    intended: int,
-    set_level: bool,
-    level: int | None,
-    applied: int | None,
-    reason: str | None = None,
-) -> Standing:
-    return Standing(
-        base.person_id,
-        base.display_name,
-        base.remote_user_id,
-        base.state,
-        reason or base.reason,
-        base.join,
-        base.remove,
-        set_level,
-        level,
-        applied,
-        intended,
+    remote: str, level: int, record: AppliedMember | None, view: _View, *, only_lower: bool
+) -> LevelChoice:
+    if view.observed is None:
+        return LevelChoice(applied=_last_sent(record) if record else None)
+    marks = view.marks(remote, record)
+    return wanted_level(
+        remote, level, marks, view.observed, respect=view.respect, only_lower=only_lower
     )
 
 
-def _inside(room: ObservedRoom, remote_user_id: str) -> bool:
-    observed = room.members.get(remote_user_id)
-    return observed is not None and observed.membership in ("join", "invite")
-
-
-def _unwanted(
-    person_id: str, record: AppliedMember, room: ObservedRoom, policy: Policy
-) -> Standing:
-    remote = record.remote_user_id
-    ours = record.state in OURS
-    protected = remote is None or remote == room.own_id or remote in room.creators
-    remove = remote if ours and not protected and _inside(room, remote or "") else None
-    now = room.levels.get(remote or "")
-    known = {record.applied_level, record.intended_level} - {None, room.default_level}
-    drop = not protected and now is not None and now in known and now < _own_power(room)
-    return Standing(
-        person_id,
-        record.display_name,
-        remote,
-        "removed",
-        None,
-        remove=remove,
-        set_level=drop,
-        level=None,
-    )
+def _last_sent(record: AppliedMember) -> int | None:
+    """The level that a room made in an earlier try may have."""
+    return record.applied_level if record.intended_level is None else record.intended_level

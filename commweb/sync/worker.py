@@ -8,37 +8,31 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
-from commweb.errors import (
-    CommWebError,
-    HostError,
-    LeaseLost,
-    ProviderError,
-    RateLimited,
-    RoomUnsettled,
-    SignInNeeded,
-)
-from commweb.i18n import gettext as _
-from commweb.models import RoomRow, now
+from commweb.errors import CommWebError, HostError, LeaseLost, ProviderError, Unreachable
+from commweb.models import now
 from commweb.providers.base import Backend, Provider
 from commweb.state import State
 from commweb.sync.changes import fold, pending
-from commweb.sync.records import claim, due, fenced, read_room, release
+from commweb.sync.patience import LINE_DOWN_SECONDS, rest_after
+from commweb.sync.records import RoomRecord, claim, due, fenced, read_room, release
 from commweb.sync.run import Stopped, run
+from commweb.sync.schedule import ask_again, end_rests, not_looked_at_since, soonest
 
 __all__ = ["Worker", "working_providers"]
 
 CLAIM = 4
 SWEEP_SECONDS = 10.0
-HOST_PAUSE_SECONDS = 30.0
-LINE_DOWN_SECONDS = 15.0
-LONGEST_PAUSE_SECONDS = 900.0
+PROBE_SECONDS = 5.0
+DRIFT_ROOMS = 10
+"""How many rooms at rest a sweep looks at again: a few requests, and 10,000 rooms in 3 hours."""
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +71,19 @@ class Worker:
         self._stop = stop
         self._folding = threading.Lock()
         self._tools = _Tools()
+        self._versions: dict[str, int] = {}
+        self._drift_at = time.monotonic()
+
+    def try_work(self) -> None:
+        """`work`; a fault of the database only delays it, because the next sweep goes on."""
+        try:
+            self.work()
+        except (CommWebError, OperationalError) as error:
+            log.warning("The work is put off: %s", _first_line(error))
 
     def work(self) -> int:
         """Fold and run until nothing is due; how many rooms were run."""
+        self._notice_settings()
         self.fold()
         holder = f"{self._name}-{threading.get_ident():x}"
         count = 0
@@ -94,8 +98,25 @@ class Worker:
                 self.fold()
             return count
         finally:
+            self._release(holder)
+
+    def _release(self, holder: str) -> None:
+        try:
             with self._state.database.write() as connection:
                 release(connection, holder)
+        except OperationalError as error:
+            log.warning("Rooms are given back when their lease ends: %s", _first_line(error))
+
+    def _notice_settings(self) -> None:
+        """After a provider's settings or tokens were saved nobody has to wait out a rest."""
+        for provider in self._state.registry:
+            if not provider.has_rooms:
+                continue
+            version = self._state.values(provider).version
+            if self._versions.setdefault(provider.id, version) != version:
+                self._versions[provider.id] = version
+                with self._state.database.write() as connection:
+                    end_rests(connection, provider.id)
 
     def fold(self) -> None:
         """Fold, unless another thread is at it."""
@@ -133,11 +154,11 @@ class Worker:
             run(state, room_id, holder, self._backend(provider), self._stop)
         except (LeaseLost, Stopped):
             return
-        except (ProviderError, HostError) as error:
-            self._postpone(room_id, holder, record.attempts, error)
+        except (ProviderError, HostError, OperationalError) as error:
+            self._postpone(record, holder, error)
         except Exception as error:
             log.exception("Room %d failed unexpectedly.", room_id)
-            self._postpone(room_id, holder, record.attempts, error)
+            self._postpone(record, holder, error)
 
     def _renew(self, room_id: int, holder: str) -> None:
         with self._state.database.write() as connection:
@@ -160,57 +181,73 @@ class Worker:
             backend.close()
         self._tools.backends.clear()
 
-    def _postpone(self, room_id: int, holder: str, attempts: int, error: Exception) -> None:
-        pause, counts = _pause(error, attempts)
-        reason = error.message if isinstance(error, ProviderError) else _words(error)
-        log.warning("Room %d waits %.1f s: %s", room_id, pause, reason)
+    def _postpone(self, record: RoomRecord, holder: str, error: Exception) -> None:
+        line_down = isinstance(error, Unreachable) and not self._answers(record.provider)
+        rest = rest_after(error, record.attempts, line_down=line_down)
+        log.warning("Room %d waits %.1f s: %s", record.id, rest.seconds, rest.reason)
+        values: dict[str, object] = {"reason": rest.reason, "lease": None, "lease_until": None}
+        if rest.counts:
+            values["attempts"] = record.attempts + 1
         try:
             with self._state.database.write() as connection:
-                record = read_room(connection, room_id)
-                values: dict[str, object] = {}
-                if counts and record is not None and record.remote_id is None:
+                current = read_room(connection, record.id)
+                if rest.counts and current is not None and current.remote_id is None:
                     values["status"] = "failing"
-                fenced(
-                    connection,
-                    room_id,
-                    holder,
-                    reason=reason,
-                    attempts=attempts + (1 if counts else 0),
-                    next_attempt_at=now() + timedelta(seconds=pause),
-                    lease=None,
-                    lease_until=None,
-                    **values,
-                )
+                # What was reported meanwhile is not made to wait for what failed before it.
+                if current is not None and current.revision == record.revision:
+                    values["next_attempt_at"] = now() + timedelta(seconds=rest.seconds)
+                fenced(connection, record.id, holder, **values)
         except LeaseLost:
             return
 
+    def _answers(self, provider_id: str) -> bool:
+        """Whether the provider's server answers at all. If not, none of its rooms is tried for
+        a moment, whoever works on them."""
+        provider = self._state.registry.get(provider_id)
+        if provider is None or provider.answers(self._state.context(provider), PROBE_SECONDS):
+            return True
+        pause = timedelta(seconds=LINE_DOWN_SECONDS)
+        self._state.tokens(provider).block_until(now() + pause)
+        return False
+
     def next_look_seconds(self) -> float:
-        """How long the sweep may rest: until the next attempt is due, 10 s at most."""
+        """How long the sweep may rest: until the next rest or lease ends, 10 s at most."""
         with self._state.database.read() as connection:
-            soonest: datetime | None = connection.execute(
-                select(func.min(RoomRow.next_attempt_at)).where(
-                    RoomRow.synced_revision < RoomRow.revision, RoomRow.next_attempt_at > now()
-                )
-            ).scalar()
-        if soonest is None:
+            end = soonest(connection)
+        if end is None:
             return SWEEP_SECONDS
-        return min(SWEEP_SECONDS, max(0.1, (soonest - now()).total_seconds() + 0.05))
+        return min(SWEEP_SECONDS, max(0.1, (end - now()).total_seconds() + 0.05))
 
     def sweep(self, wait: Callable[[float], bool], wake: Callable[[int], None]) -> None:
         """Look for work until ``wait(seconds)`` answers True; faults only delay it."""
         while True:
             rest = 1.0
             try:
+                self._ask_about_drift()
                 wake(self._waiting() - 1)
                 self.work()
                 rest = self.next_look_seconds()
-            except CommWebError as error:
-                log.warning("The sweep met a fault: %s", error)
+            except (CommWebError, OperationalError) as error:
+                log.warning("The sweep met a fault: %s", _first_line(error))
             except Exception:
                 log.exception("The sweep met a fault.")
             if wait(rest):
                 self.close()
                 return
+
+    def _ask_about_drift(self) -> None:
+        """Ask for rooms that nobody has looked at for long, a few at a time."""
+        period = self._state.config.drift_check_hours
+        if not period or time.monotonic() < self._drift_at:
+            return
+        self._drift_at = time.monotonic() + SWEEP_SECONDS
+        before = now() - timedelta(hours=period)
+        for provider in working_providers(self._state):
+            with self._state.database.read() as connection:
+                found = not_looked_at_since(connection, provider, before, DRIFT_ROOMS)
+            if found:
+                with self._state.database.write() as connection:
+                    ask_again(connection, found)
 
     def _waiting(self) -> int:
         providers: Sequence[str] = list(working_providers(self._state))
@@ -218,21 +255,6 @@ class Worker:
             return min(due(connection, providers), 8) if providers else 0
 
 
-def _words(error: Exception) -> str:
-    if isinstance(error, CommWebError):
-        return str(error)
-    return _("An unexpected fault; the log of the worker names it.")
-
-
-def _pause(error: Exception, attempts: int) -> tuple[float, bool]:
-    """How many seconds the room rests, and whether the attempt counts as one."""
-    if isinstance(error, RateLimited | RoomUnsettled):
-        return error.retry_after_seconds or 5.0, False
-    if isinstance(error, SignInNeeded):
-        return 1.0, False
-    if isinstance(error, HostError):
-        return HOST_PAUSE_SECONDS, False
-    longest = LONGEST_PAUSE_SECONDS
-    if isinstance(error, ProviderError) and error.retryable and error.status is None:
-        longest = LINE_DOWN_SECONDS  # the line is down for every room: look again soon
-    return min(longest, 2.0 ** min(attempts, 12)), True
+def _first_line(error: Exception) -> str:
+    """What went wrong, without the statement and its parameters."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]

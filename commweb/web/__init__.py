@@ -8,8 +8,19 @@ from pathlib import Path
 from flask import Blueprint
 
 from commweb.errors import MisuseError
+from commweb.fields import PageForm
 from commweb.state import State
-from commweb.web import admin, context, course, experimental, provider_pages, providers, rooms
+from commweb.web import (
+    admin,
+    context,
+    course,
+    course_form,
+    experimental,
+    headers,
+    provider_pages,
+    providers,
+    rooms,
+)
 
 __all__ = ["build_blueprint"]
 
@@ -20,8 +31,10 @@ def build_blueprint(state: State, api: Blueprint) -> Blueprint:
     """A new blueprint with every page of ``state``'s app; only ``api``, which knows no app, may
     serve several.
 
-    Raises `MisuseError` when a provider has an id that a page of ours has already.
+    Raises `MisuseError` when a provider has an id that a page of ours has already, and for a form
+    that replaces none of ours.
     """
+    _check_forms(state)
     blueprint = Blueprint(
         "commweb",
         "commweb",
@@ -31,6 +44,7 @@ def build_blueprint(state: State, api: Blueprint) -> Blueprint:
         static_url_path="/_commweb/static",
     )
     context.add_to(blueprint, state)
+    headers.send_headers(state.app)
     taken: set[str] = set()
     for child in _children(state, api):
         if child.name in taken:
@@ -50,4 +64,24 @@ def _children(state: State, api: Blueprint) -> Iterator[Blueprint]:
     for provider in state.registry:
         form_class = provider.settings_form()
         if form_class is not None:
+            form_class = state.forms.get(provider.id, form_class)
             yield provider_pages.build(provider, form_class)
+
+
+def _check_forms(state: State) -> None:
+    ours: dict[str, type[PageForm]] = {
+        "course": course_form.CourseForm,
+        "experimental": experimental.ExperimentalForm,
+    }
+    ours |= {p.id: form for p in state.registry if (form := p.settings_form()) is not None}
+    for name, form in state.forms.items():
+        if name not in ours:
+            raise MisuseError(
+                f"init_app(forms=...) names the form {name!r}, which commweb does not have. "
+                f"It has {', '.join(sorted(ours))}."
+            )
+        if not (isinstance(form, type) and issubclass(form, ours[name])):
+            raise MisuseError(
+                f"The form {name!r} in init_app(forms=...) must be a class derived from "
+                f"{ours[name].__module__}.{ours[name].__qualname__}, the form it replaces."
+            )

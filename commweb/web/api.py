@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, make_response
+from flask import Blueprint, Response, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +11,7 @@ from commweb.host import Permission
 from commweb.i18n import gettext as _
 from commweb.state import State, current_state
 from commweb.status import RoomStatus, rooms_of, worst
+from commweb.web.course_status import remember_ready
 from commweb.web.permissions import off_sentence
 
 __all__ = ["build"]
@@ -49,8 +50,14 @@ def room(course_id: str) -> ResponseReturnValue:
     if not state.subsystem_on():
         return problem(404, off_sentence())
     configures = state.host.can(person, Permission.CONFIGURE_COURSE, course_id)
-    rooms = rooms_of(state, course_id, person=None if configures else person)
-    return jsonify(_document(rooms))
+    rooms = rooms_of(state, course_id, viewer=person)
+    if not configures:
+        rooms = [room for room in rooms if room.mine]
+    document = _document(rooms)
+    if configures and document["status"] == "ready" and "shown" in request.args:
+        # Asked by a page that says so at once: it is not news any more.
+        remember_ready(course_id, person, rooms)
+    return jsonify(document)
 
 
 def _document(rooms: list[RoomStatus]) -> dict[str, object]:

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template, request, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from commweb import i18n
 from commweb.connection import SIGN_IN_NEEDED
 from commweb.i18n import gettext as _
+from commweb.links import web_link
 from commweb.state import State
+from commweb.web.layout import layout
 from commweb.web.providers import is_enabled
 
 __all__ = ["Banner", "add_to", "banners", "template_context"]
@@ -42,10 +43,9 @@ def add_to(blueprint: Blueprint, state: State) -> None:
 def template_context(state: State) -> dict[str, Any]:
     """The names our templates use, for a host that includes one in its own page too."""
     return {
-        "_": _translate,
-        "ngettext": _translate_number,
-        "config_layout": state.config.layout,
+        "commweb_layout": lambda: layout(state),
         "commweb_stylesheet": _stylesheet(state),
+        "commweb_link": web_link,
         "commweb_banners": lambda: banners(state),
     }
 
@@ -58,20 +58,6 @@ def _stylesheet(state: State) -> Callable[[], str]:
         return chosen
 
     return url
-
-
-def _translate(text: str, **values: object) -> str:
-    """Our text, else the host's: a host's layout says ``_`` too and means its own domain."""
-    translated = i18n.gettext(text)
-    if translated == text and "babel" in current_app.extensions:
-        import flask_babel
-
-        translated = flask_babel.gettext(text)
-    return translated % values if values else translated
-
-
-def _translate_number(one: str, many: str, num: int, **values: object) -> str:
-    return i18n.ngettext(one, many, num, **{"num": num, **values})
 
 
 def banners(state: State) -> list[Banner]:

@@ -10,7 +10,7 @@ from commweb.fields import BooleanField, SettingsForm
 from commweb.host import Permission
 from commweb.i18n import gettext as _
 from commweb.i18n import lazy_gettext
-from commweb.state import SITE, SITE_SETTINGS, current_state
+from commweb.state import SITE, SITE_SETTINGS, State, current_state
 from commweb.web.effects import give_back
 from commweb.web.permissions import acting_person, require
 
@@ -37,6 +37,10 @@ class ExperimentalForm(SettingsForm):
     )
 
 
+def _form_class(state: State) -> type[ExperimentalForm]:
+    return state.forms.get("experimental", ExperimentalForm)
+
+
 def _page(form: ExperimentalForm, *, stale: bool = False, status: int = 200) -> ResponseReturnValue:
     return render_template("commweb/experimental.html", form=form, stale=stale), status
 
@@ -44,15 +48,16 @@ def _page(form: ExperimentalForm, *, stale: bool = False, status: int = 200) -> 
 @require(Permission.CONFIGURE_SITE, subsystem=False)
 def edit() -> ResponseReturnValue:
     """The form with what is stored."""
-    stored = current_state().settings.read(SITE, SITE_SETTINGS)
-    return _page(ExperimentalForm(data={**stored.values, "version": stored.version}))
+    state = current_state()
+    stored = state.settings.read(SITE, SITE_SETTINGS)
+    return _page(_form_class(state)(data={**stored.values, "version": stored.version}))
 
 
 @require(Permission.CONFIGURE_SITE, subsystem=False)
 def save() -> ResponseReturnValue:
     """Store the form and wake the worker, which may have work now."""
     state = current_state()
-    form = ExperimentalForm()
+    form = _form_class(state)()
     if not form.validate():
         return _page(form, status=422)
     actor = acting_person(state).id

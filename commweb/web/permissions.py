@@ -12,11 +12,18 @@ from typing import ParamSpec
 from flask import abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from commweb.host import Permission, Person
+from commweb.host import Course, Permission, Person
 from commweb.i18n import gettext as _
 from commweb.state import State, current_state
 
-__all__ = ["acting_person", "check", "login_redirect", "off_sentence", "require"]
+__all__ = [
+    "acting_person",
+    "check",
+    "known_course",
+    "login_redirect",
+    "off_sentence",
+    "require",
+]
 
 P = ParamSpec("P")
 View = Callable[P, ResponseReturnValue]
@@ -90,3 +97,11 @@ def acting_person(state: State) -> Person:
     if person is None:
         abort(401, description=_("Log in first to see this page."))
     return person
+
+
+def known_course(state: State, course_id: str) -> Course:
+    """The course, or 404."""
+    course = state.host.course(course_id)
+    if course is None:
+        abort(404, description=_("There is no such course."))
+    return course

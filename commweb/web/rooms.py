@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from commweb import audit
 from commweb.fields import PageForm
@@ -18,7 +18,7 @@ from commweb.i18n import ngettext
 from commweb.models import CourseChoice, MemberRow, RoomRow
 from commweb.state import State, current_state
 from commweb.status import sentence
-from commweb.sync.changes import store_option
+from commweb.sync.choices import store_choice
 from commweb.web.effects import give_back
 from commweb.web.permissions import acting_person, require
 from commweb.web.providers import pressed
@@ -26,6 +26,9 @@ from commweb.web.providers import pressed
 __all__ = ["backfill", "build", "courses_without_room"]
 
 PAGE_ROWS = 50
+LAST_PAGE = 100_000
+# Larger than any id that every database can hold: no such room, instead of a fault of the database.
+ROOM = "<int(max=2147483647):room_id>"
 
 
 def build() -> Blueprint:
@@ -33,9 +36,9 @@ def build() -> Blueprint:
     blueprint = Blueprint("rooms", __name__)
     path = "/admin/communication/rooms"
     blueprint.add_url_rule(path, "index", index)
-    blueprint.add_url_rule(f"{path}/<int:room_id>", "show", show)
+    blueprint.add_url_rule(f"{path}/{ROOM}", "show", show)
     for name, view in (("retry", retry), ("confirm", confirm)):
-        blueprint.add_url_rule(f"{path}/<int:room_id>/{name}", name, view, methods=["POST"])
+        blueprint.add_url_rule(f"{path}/{ROOM}/{name}", name, view, methods=["POST"])
     blueprint.add_url_rule(f"{path}/backfill", "backfill", backfill_all, methods=["POST"])
     return blueprint
 
@@ -68,7 +71,7 @@ def backfill(state: State, *, actor: str) -> int:
     give_back(state)
     with state.database.write() as connection:
         for course in courses:
-            store_option(connection, course.id, course.full_name, provider=provider)
+            store_choice(connection, course.id, course.full_name, provider=provider)
         audit.record(
             connection, actor=actor, action="rooms.backfilled", detail={"courses": len(courses)}
         )
@@ -82,7 +85,7 @@ def backfill(state: State, *, actor: str) -> int:
 def index() -> ResponseReturnValue:
     """Every room with its state, a page at a time."""
     state = current_state()
-    page = max(1, request.args.get("page", 1, type=int))
+    page = min(max(1, request.args.get("page", 1, type=int)), LAST_PAGE)
     query = (
         select(RoomRow, CourseChoice.course_name)
         .join(CourseChoice, CourseChoice.course_id == RoomRow.course_id, isouter=True)
@@ -161,20 +164,28 @@ def _ask(room_id: int, *, confirmed: bool) -> ResponseReturnValue:
     _room(state, room_id)
     actor = acting_person(state).id
     give_back(state)
+    with state.database.write() as connection:
+        asked = _mark(connection, room_id, confirmed=confirmed)
+        if asked:
+            action = "room.confirmed" if confirmed else "room.retried"
+            audit.record(connection, actor=actor, action=action, subject=str(room_id))
+    if asked:
+        state.wake()
+        flash(_("The room will be looked at now."), "success")
+    else:
+        flash(_("The room does not wait for a confirmation any more."), "info")
+    return redirect(url_for("commweb.rooms.show", room_id=room_id), 303)
+
+
+def _mark(connection: Connection, room_id: int, *, confirmed: bool) -> bool:
+    """Ask for the room to be looked at. False: it is not held, so there is nothing to confirm;
+    a confirmation sent twice must not stand for what comes later."""
+    statement = update(RoomRow).where(RoomRow.id == room_id)
     values: dict[str, Any] = {"revision": RoomRow.revision + 1, "next_attempt_at": None}
     if confirmed:
+        statement = statement.where(RoomRow.status == "held")
         values["confirmed_revision"] = RoomRow.revision + 1
-    with state.database.write() as connection:
-        connection.execute(update(RoomRow).where(RoomRow.id == room_id).values(**values))
-        audit.record(
-            connection,
-            actor=actor,
-            action="room.confirmed" if confirmed else "room.retried",
-            subject=str(room_id),
-        )
-    state.wake()
-    flash(_("The room will be looked at now."), "success")
-    return redirect(url_for("commweb.rooms.show", room_id=room_id), 303)
+    return connection.execute(statement.values(**values)).rowcount == 1
 
 
 @require(Permission.CONFIGURE_SITE)

@@ -21,6 +21,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.running import RunningSite, chromium, running
+from tests.browser.synapse import NotedHomeserver
 from tests.browser.visitors import Visitors
 
 
@@ -47,6 +48,7 @@ def plain_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite
 def school_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
     """``make run``, in a folder of its own, with a real Synapse."""
     with running(tmp_path_factory.mktemp("school"), homeserver=True) as site:
+        NotedHomeserver(site).lift_limits()
         yield from _watched(site)
 
 

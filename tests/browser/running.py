@@ -126,6 +126,17 @@ class RunningSite:
         (found,) = [child for child in children if word in child.cmdline()]
         return found
 
+    @contextmanager
+    def supervisor_paused(self) -> Iterator[None]:
+        """A child that ends is not started again before the block is left."""
+        assert self._process is not None
+        supervisor = psutil.Process(self._process.pid)
+        supervisor.suspend()
+        try:
+            yield
+        finally:
+            supervisor.resume()
+
 
 @contextmanager
 def running(folder: Path, *, homeserver: bool) -> Iterator[RunningSite]:

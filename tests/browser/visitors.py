@@ -33,7 +33,7 @@ class Visitors:
         self._contexts.append(context)
         context.set_default_timeout(PATIENCE_MILLISECONDS)
         answers: dict[str, int] = {}
-        context.on("response", lambda response: _remember(answers, response))
+        context.on("response", lambda response: self._see(response, answers))
         context.on("console", lambda message: self._hear(message, answers))
         context.on("weberror", lambda error: self.problems.append(str(error.error)))
         return context.new_page()
@@ -51,6 +51,13 @@ class Visitors:
             self.site.logins[username] = page.context.storage_state()
         return self.site.logins[username]
 
+    def _see(self, response: Response, answers: dict[str, int]) -> None:
+        # A page that answers 404 or 422 is no problem; a script or a picture that does is.
+        if response.request.resource_type == "document":
+            answers[response.url] = response.status
+        if response.status >= 500:
+            self.problems.append(f"{response.url}: {response.status}\n{self.site.said[-3000:]}")
+
     def _hear(self, message: ConsoleMessage, answers: dict[str, int]) -> None:
         url = str(message.location["url"])
         expected = message.text.startswith(NOT_LOADED) and answers.get(url, 0) >= 400
@@ -60,12 +67,6 @@ class Visitors:
     def close(self) -> None:
         for context in self._contexts:
             context.close()
-
-
-def _remember(answers: dict[str, int], response: Response) -> None:
-    """A page that answers 404 or 422 is not a problem; a script that does is."""
-    if response.request.resource_type == "document":
-        answers[response.url] = response.status
 
 
 def log_in(page: Page, username: str, password: str | None = None) -> None:

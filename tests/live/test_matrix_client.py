@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from commweb.providers.rooms import (
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
+    FoundRoom,
     Join,
     ObservedRoom,
     Picture,
@@ -280,21 +282,25 @@ def half_made(session: HomeserverSession, action: CreateRoom, name: str) -> None
 
 
 def test_a_half_made_room_is_waited_for_and_then_made_again(
-    session: HomeserverSession, unique: str
+    session: HomeserverSession, backend: MatrixBackend, unique: str
 ) -> None:
     action = creation(unique, creation_started_at_seconds=1.0)
-    maker = RoomMaker(session.client, "@admin:localhost", "localhost", NewRoomRules())
+    patient = RoomMaker(session.client, "@admin:localhost", "localhost", NewRoomRules())
+    impatient = replace(patient, settles_after_seconds=0)
     name = f"{unique}-{_short(action)}"
     half_made(session, action, name)
     alias = f"#{name}:localhost"
     broken = session.client.alias(alias)
     assert broken is not None
     with pytest.raises(RoomUnsettled):
-        maker.make(action, None)
-    impatient = RoomMaker(
-        session.client, "@admin:localhost", "localhost", NewRoomRules(), settles_after_seconds=0
-    )
-    made = impatient.make(action, None)
+        patient.make(action, None)
+    with pytest.raises(RoomUnsettled):
+        patient.find(action.slug, action.creation_key, 1.0)
+    found = impatient.find(action.slug, action.creation_key, 1.0)
+    assert found == FoundRoom(broken, complete=False)
+    deletion = backend.delete(replace(ref(action), remote_id=broken), DeleteRoom(slug=action.slug))
+    assert deletion is not None
+    made = patient.make(action, None)
     assert made != broken
     assert session.client.alias(alias) == made
 

@@ -98,6 +98,8 @@ def upgrade() -> None:
         sa.Column("topic", sa.Text(), nullable=True),
         sa.Column("picture_digest", sa.String(length=128), nullable=True),
         sa.Column("picture_uri", sa.String(length=512), nullable=True),
+        sa.Column("read_only", sa.Boolean(), nullable=True),
+        sa.Column("intended", sa.JSON(), server_default="{}", nullable=False),
         sa.Column("remote_id", sa.String(length=255), nullable=True),
         sa.Column("creation_key", sa.String(length=64), nullable=True),
         sa.Column("creation_slug", sa.String(length=64), nullable=True),

@@ -1,0 +1,1 @@
+"""Custom link: the course's own address of a chat elsewhere."""

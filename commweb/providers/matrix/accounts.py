@@ -10,7 +10,7 @@ from commweb.providers.matrix.client import MatrixClient, User
 from commweb.providers.matrix.identifiers import is_on
 from commweb.providers.rooms import AccountFacts, EnsureAccount
 
-__all__ = ["Accounts"]
+__all__ = ["Accounts", "local_only"]
 
 RACES = 3
 
@@ -30,21 +30,27 @@ class Accounts:
         name = action.remote_user_id
         if not is_on(name, self.server_name):
             return self._elsewhere(name)
-        if not action.known:
+        if not action.known and action.make and action.rename:
             return self._made(action)
         user = self.client.user(name)
         if user is None:
-            return self._made(action)
+            return self._made(action) if action.make else _missing(name)
         facts = _facts(user)
-        if facts.usable and user.display_name != action.display_name:
+        if action.rename and facts.usable and user.display_name != action.display_name:
             self.client.put_user(name, action.display_name)
         return facts
+
+    def examine(self, name: str) -> AccountFacts:
+        """Whether the account can be in rooms; nothing is made. Raises `ProviderError`."""
+        if not is_on(name, self.server_name):
+            return self._elsewhere(name)
+        user = self.client.user(name)
+        return _missing(name) if user is None else _facts(user)
 
     def _elsewhere(self, name: str) -> AccountFacts:
         if self.federate:
             return AccountFacts(name)
-        reason = _("%(user)s is an account of another server, and the room is local.", user=name)
-        return AccountFacts(name, usable=False, reason=reason)
+        return AccountFacts(name, usable=False, reason=local_only(name))
 
     def _made(self, action: EnsureAccount) -> AccountFacts:
         external = None
@@ -79,6 +85,19 @@ class Accounts:
         return AccountFacts(name, usable=False, reason=reason)
 
 
+def local_only(name: str) -> str:
+    """Why an account of another server cannot be in a room that is not federated."""
+    return _(
+        "%(user)s is an account of another homeserver, and the rooms are open to this one only.",
+        user=name,
+    )
+
+
+def _missing(name: str) -> AccountFacts:
+    reason = _("There is no account %(user)s on the homeserver.", user=name)
+    return AccountFacts(name, usable=False, reason=reason)
+
+
 def _facts(user: User) -> AccountFacts:
     if user.deactivated:
         reason = _("The account %(user)s is deactivated on the homeserver.", user=user.user_id)
@@ -86,4 +105,4 @@ def _facts(user: User) -> AccountFacts:
     if user.locked:
         reason = _("The account %(user)s is locked on the homeserver.", user=user.user_id)
         return AccountFacts(user.user_id, usable=False, reason=reason)
-    return AccountFacts(user.user_id)
+    return AccountFacts(user.user_id, made=user.made)

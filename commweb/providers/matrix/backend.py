@@ -15,16 +15,23 @@ from commweb.i18n import gettext as _
 from commweb.net import Door
 from commweb.providers.base import Backend
 from commweb.providers.matrix import identifiers
-from commweb.providers.matrix.accounts import Accounts
+from commweb.providers.matrix.accounts import Accounts, local_only
 from commweb.providers.matrix.client import MatrixClient
 from commweb.providers.matrix.creating import RoomMaker
-from commweb.providers.matrix.rooms import NewRoomRules, changed_levels, observed
+from commweb.providers.matrix.rooms import (
+    OWN_LEVEL,
+    NewRoomRules,
+    changed_levels,
+    creators_are_unlisted,
+    observed,
+)
 from commweb.providers.matrix.transport import MatrixRefused
 from commweb.providers.rooms import (
     AccountFacts,
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
+    FoundRoom,
     Join,
     ObservedRoom,
     Picture,
@@ -75,6 +82,16 @@ class MatrixBackend(Backend):
     def identify(self, username: str, taken: frozenset[str]) -> str:
         return identifiers.user_id(username, self._acting.server_name, taken)
 
+    def whereabouts(self, remote_user_id: str) -> str:
+        if identifiers.user_id_problem(remote_user_id) is not None:
+            return "nowhere"
+        local = identifiers.is_on(remote_user_id, self._acting.server_name)
+        return "here" if local else "elsewhere"
+
+    def highest_level(self) -> int:
+        unlisted = creators_are_unlisted(self._client.default_room_version())
+        return OWN_LEVEL if unlisted else OWN_LEVEL - 1
+
     def observe(self, room: RoomRef) -> ObservedRoom | None:
         """One request. A room nobody is in any more is gone: nobody could let us in again."""
         room_id = _id_of(room)
@@ -88,17 +105,20 @@ class MatrixBackend(Backend):
         uri = None
         if action.picture is not None:
             try:
-                uri = self._uploaded(action.picture)
+                uri = self.upload(action.picture)
             except Refused:
                 uri = None  # a room without its picture is better than none
         return self._maker.make(action, uri)
+
+    def find(self, room: RoomRef, slug: str, started_at_seconds: float) -> FoundRoom | None:
+        return self._maker.find(slug, room.creation_key, started_at_seconds)
 
     def ensure_account(self, action: EnsureAccount) -> AccountFacts:
         return self._accounts.ensure(action)
 
     def join(self, room: RoomRef, action: Join) -> None:
         name = action.remote_user_id
-        if not identifiers.is_on(name, self._acting.server_name):
+        if action.by_invitation or not identifiers.is_on(name, self._acting.server_name):
             self._put_in(self._client.invite, room, name)
         else:
             self._put_in(self._client.admin_join, room, name)
@@ -114,6 +134,8 @@ class MatrixBackend(Backend):
                 raise Refused(
                     _("%(user)s is banned from the room.", user=name), status=403
                 ) from None
+            if "unfederatable" in error.server_text:
+                raise Refused(local_only(name), status=403) from None
             if error.status == 404 and error.errcode == "M_NOT_FOUND":
                 raise Refused(
                     _("%(user)s has no account on the homeserver.", user=name), status=404
@@ -148,12 +170,12 @@ class MatrixBackend(Backend):
     def set_picture(self, room: RoomRef, action: SetPicture) -> str | None:
         uri = None
         if action.picture is not None:
-            uri = action.uri or self._uploaded(action.picture)
+            uri = action.uri or self.upload(action.picture)
         with _room_answers():
             self._client.put_state(_id_of(room), "m.room.avatar", {"url": uri} if uri else {})
         return uri
 
-    def _uploaded(self, picture: Picture) -> str:
+    def upload(self, picture: Picture) -> str:
         data = picture.read()
         # Asked first: Synapse cuts the connection in the middle of an upload that is too large.
         largest = self._client.largest_upload()
@@ -207,6 +229,9 @@ class MatrixBackend(Backend):
                 return action.delete_id
         if room.remote_id is None:
             return None
+        if action.slug:
+            # At once, unlike the deletion: the room can be made again while that goes on.
+            self._maker.free(action.slug, room.creation_key)
         try:
             return self._client.delete_room(room.remote_id)
         except MatrixRefused as error:

@@ -8,64 +8,27 @@ Every method may raise `commweb.errors.ProviderError`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from commweb.errors import Refused, Unreachable
 from commweb.i18n import gettext as _
+from commweb.encryption import Secret
+from commweb.providers.matrix.answers import (
+    Deletion,
+    Limits,
+    RoomDetails,
+    User,
+    WhoAmI,
+    json_object,
+    text,
+    user,
+)
 from commweb.providers.matrix.transport import Caller, Json, Upload, path_of
 
 __all__ = ["Deletion", "Limits", "MatrixClient", "RoomDetails", "User", "WhoAmI"]
 
 ADMIN = "/_synapse/admin"
 CLIENT = "/_matrix/client/v3"
-
-
-@dataclass(frozen=True)
-class WhoAmI:
-    """Whose token it is. ``device_id`` is None for a token without a device."""
-
-    user_id: str
-    device_id: str | None
-
-    @property
-    def server_name(self) -> str:
-        return self.user_id.partition(":")[2]
-
-
-@dataclass(frozen=True)
-class User:
-    """An account on this server."""
-
-    user_id: str
-    display_name: str | None
-    admin: bool
-    deactivated: bool
-    locked: bool
-
-
-@dataclass(frozen=True)
-class Limits:
-    """A user's own rate limit; both zero: none. `None` instead of this: the server's apply."""
-
-    messages_per_second: int
-    burst_count: int
-
-
-@dataclass(frozen=True)
-class RoomDetails:
-    """What the server's list of rooms says, also of a room without state."""
-
-    room_id: str
-    creator: str | None
-
-
-@dataclass(frozen=True)
-class Deletion:
-    """How far a deletion is. ``status``: scheduled, active, complete or failed."""
-
-    delete_id: str
-    status: str
 
 
 class MatrixClient:
@@ -78,12 +41,12 @@ class MatrixClient:
         """CS: GET /account/whoami."""
         content = self._call("GET", f"{CLIENT}/account/whoami").content
         device_id = content.get("device_id")
-        return WhoAmI(_text(content, "user_id"), str(device_id) if device_id else None)
+        return WhoAmI(text(content, "user_id"), str(device_id) if device_id else None)
 
     def default_room_version(self) -> str:
         """CS: GET /capabilities, ``m.room_versions``; "1" for a server that does not say."""
         content = self._call("GET", f"{CLIENT}/capabilities").content
-        versions = _object(_object(content, "capabilities"), "m.room_versions")
+        versions = json_object(json_object(content, "capabilities"), "m.room_versions")
         return str(versions.get("default", "1"))
 
     # Accounts
@@ -96,7 +59,7 @@ class MatrixClient:
     def user(self, user_id: str) -> User | None:
         """admin/user_admin_api: query a user account; None when there is none."""
         try:
-            return _user(self._call("GET", path_of(ADMIN + "/v2/users/{}", user_id)).content)
+            return user(self._call("GET", path_of(ADMIN + "/v2/users/{}", user_id)))
         except Refused as error:
             if error.status == 404:
                 return None
@@ -113,7 +76,13 @@ class MatrixClient:
         body: Json = {"displayname": display_name}
         if external_ids is not None:
             body["external_ids"] = [dict(external) for external in external_ids]
-        return _user(self._call("PUT", path_of(ADMIN + "/v2/users/{}", user_id), body=body).content)
+        return user(self._call("PUT", path_of(ADMIN + "/v2/users/{}", user_id), body=body))
+
+    def set_password(self, user_id: str, password: Secret) -> None:
+        """admin/user_admin_api: give an account a password, keep its sessions. It has to exist:
+        one that is missing would be made."""
+        path = path_of(ADMIN + "/v2/users/{}", user_id)
+        self._call("PUT", path, body={"password": password, "logout_devices": False})
 
     def limits(self, user_id: str) -> Limits | None:
         """admin/user_admin_api: a user's override of the rate limits; None when there is none."""
@@ -138,13 +107,13 @@ class MatrixClient:
 
     def create_room(self, content: Mapping[str, Any]) -> str:
         """CS: POST /createRoom; the room's id. Not safe to repeat without an alias."""
-        return _text(self._call("POST", f"{CLIENT}/createRoom", body=content).content, "room_id")
+        return text(self._call("POST", f"{CLIENT}/createRoom", body=content).content, "room_id")
 
     def alias(self, alias: str) -> str | None:
         """CS: GET /directory/room/{alias}: the room's id; None when nobody has the alias."""
         path = path_of(CLIENT + "/directory/room/{}", alias)
         try:
-            return _text(self._call("GET", path).content, "room_id")
+            return text(self._call("GET", path).content, "room_id")
         except Refused as error:
             if error.status == 404:
                 return None
@@ -191,6 +160,12 @@ class MatrixClient:
         """CS: PUT /rooms/{id}/state/{type}/{key}. The same content again makes no new event."""
         self._call("PUT", _state_path(room_id, event_type, state_key), body=content)
 
+    def send_text(self, room_id: str, body: str, transaction: str) -> None:
+        """CS: PUT /rooms/{id}/send/m.room.message/{transaction}: a plain message. The same
+        transaction again sends nothing."""
+        path = path_of(CLIENT + "/rooms/{}/send/m.room.message/{}", room_id, transaction)
+        self._call("PUT", path, body={"msgtype": "m.text", "body": body})
+
     def admin_join(self, room_id: str, user_id: str) -> None:
         """admin/room_membership: put a local user into a room (invite and join in one)."""
         path = path_of(ADMIN + "/v1/join/{}", room_id)
@@ -222,7 +197,7 @@ class MatrixClient:
         """admin/rooms, version 2: start to remove everybody and purge; an id to ask with."""
         path = path_of(ADMIN + "/v2/rooms/{}", room_id)
         content = self._call("DELETE", path, body={"purge": True, "block": False}).content
-        return _text(content, "delete_id")
+        return text(content, "delete_id")
 
     def deletion(self, delete_id: str) -> Deletion | None:
         """admin/rooms: status of one deletion; None when the server has forgotten it."""
@@ -233,7 +208,7 @@ class MatrixClient:
             if error.status == 404:
                 return None
             raise
-        return Deletion(delete_id, _text(content, "status"))
+        return Deletion(delete_id, text(content, "status"))
 
     def deletions(self, room_id: str) -> list[Deletion]:
         """admin/rooms: the deletions of a room that the server remembers."""
@@ -265,7 +240,7 @@ class MatrixClient:
             body=Upload(data, media_type),
             query={"filename": filename},
         ).content
-        return _text(content, "content_uri")
+        return text(content, "content_uri")
 
 
 def _limits_path(user_id: str) -> str:
@@ -274,26 +249,3 @@ def _limits_path(user_id: str) -> str:
 
 def _state_path(room_id: str, event_type: str, state_key: str) -> str:
     return path_of(CLIENT + "/rooms/{}/state/{}/{}", room_id, event_type, state_key)
-
-
-def _text(content: Mapping[str, Any], key: str) -> str:
-    value = content.get(key)
-    if not isinstance(value, str) or not value:
-        raise Unreachable(_("The homeserver's answer is not complete."))
-    return value
-
-
-def _object(content: Mapping[str, Any], key: str) -> Json:
-    value = content.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _user(content: Json) -> User:
-    display_name = content.get("displayname")
-    return User(
-        user_id=_text(content, "name"),
-        display_name=display_name if isinstance(display_name, str) else None,
-        admin=bool(content.get("admin")),
-        deactivated=bool(content.get("deactivated")),
-        locked=bool(content.get("locked")),
-    )

@@ -3,7 +3,7 @@
 createRoom has no transaction id, so the alias made from the key stops a second room, and the
 key in the create event tells whether a room with that alias is ours. A server that was killed
 inside createRoom keeps the alias pointing at a half-made room; once that is old enough, the
-alias and the room are removed and the room is made again.
+engine has the alias and the room removed, and the room is made again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from commweb.i18n import gettext as _
 from commweb.providers.matrix.client import MatrixClient
 from commweb.providers.matrix.identifiers import room_alias, room_alias_name
 from commweb.providers.matrix.rooms import Birthmark, NewRoomRules, birthmark, creation_content
-from commweb.providers.rooms import CreateRoom
+from commweb.providers.rooms import CreateRoom, FoundRoom
 
 __all__ = ["ALIAS_TAKEN", "RoomMaker"]
 
@@ -36,15 +36,11 @@ class RoomMaker:
     settles_after_seconds: float = 60.0
 
     def make(self, action: CreateRoom, picture_uri: str | None) -> str:
-        """The id of the one room with this key: made now, or found and complete.
+        """The id of the one room with this key: made now, or made before and complete.
 
-        Raises `RoomUnsettled` for a half-made room that is still young, and `Refused` with the
-        code ``COMMWEB_ALIAS_TAKEN`` when the alias is somebody else's: a new key is needed.
+        Raises what `find` raises, and `RoomUnsettled` when the room with the key is half-made:
+        `find` tells when that is old enough to be removed.
         """
-        if action.creation_started_at_seconds is not None:
-            found = self._found(action)
-            if found is not None:
-                return found
         content = creation_content(
             action,
             alias_name=room_alias_name(action.slug, action.creation_key),
@@ -59,28 +55,35 @@ class RoomMaker:
             # 409: another request with the same alias was faster.
             if error.errcode != IN_USE and error.status != 409:
                 raise
-        found = self._found(action)
-        if found is None:
+        found = self.find(action.slug, action.creation_key, time.time())
+        if found is None or not found.complete:
             raise _unsettled(1.0)
-        return found
+        return found.remote_id
 
-    def _found(self, action: CreateRoom) -> str | None:
-        """The complete room behind our alias; None when there is none (any more)."""
-        alias = room_alias(action.slug, action.creation_key, self.server_name)
-        room_id = self.client.alias(alias)
+    def find(self, slug: str, creation_key: str, started_at_seconds: float) -> FoundRoom | None:
+        """The room behind our alias; None when there is none (any more).
+
+        ``started_at_seconds`` (since 1970) is when it was last tried to be made. Raises
+        `RoomUnsettled` while a half-made room may still be finished by the server, and `Refused`
+        with the code ``COMMWEB_ALIAS_TAKEN`` when the alias is somebody else's: a new key is
+        needed.
+        """
+        room_id = self.client.alias(room_alias(slug, creation_key, self.server_name))
         if room_id is None:
             return None
-        events = self.client.room_state(room_id)
-        mark = birthmark(events or (), self.own_id)
-        if not self._is_ours(room_id, mark, action.creation_key):
+        mark = birthmark(self.client.room_state(room_id) or (), self.own_id)
+        if not self._is_ours(room_id, mark, creation_key):
             raise Refused(
                 _("The address of the room is taken by somebody else's room."),
                 errcode=ALIAS_TAKEN,
             )
-        if mark.complete:
-            return room_id
-        self._wait_or_remove(alias, room_id, mark, action)
-        return None
+        if not mark.complete:
+            self._wait_until_settled(mark, started_at_seconds)
+        return FoundRoom(room_id, mark.complete)
+
+    def free(self, slug: str, creation_key: str) -> None:
+        """Give the alias of a half-made room back, so that the room can be made again."""
+        self.client.delete_alias(room_alias(slug, creation_key, self.server_name))
 
     def _is_ours(self, room_id: str, mark: Birthmark, creation_key: str) -> bool:
         if mark.sender is not None:
@@ -89,17 +92,12 @@ class RoomMaker:
         details = self.client.room_details(room_id)
         return details is not None and details.creator == self.own_id
 
-    def _wait_or_remove(
-        self, alias: str, room_id: str, mark: Birthmark, action: CreateRoom
-    ) -> None:
+    def _wait_until_settled(self, mark: Birthmark, started_at_seconds: float) -> None:
         age = mark.age_seconds
         if age is None:
-            age = time.time() - (action.creation_started_at_seconds or time.time())
+            age = time.time() - started_at_seconds
         if age < self.settles_after_seconds:
             raise _unsettled(self.settles_after_seconds - max(age, 0.0) + 1.0)
-        # The alias first and at once: the deletion takes its time and nobody waits for it.
-        self.client.delete_alias(alias)
-        self.client.delete_room(room_id)
 
 
 def _unsettled(seconds: float) -> RoomUnsettled:

@@ -12,11 +12,25 @@ import hashlib
 import re
 import unicodedata
 
-__all__ = ["is_on", "localpart", "room_alias", "room_alias_name", "server_name_of", "user_id"]
+from commweb.i18n import gettext as _
+
+__all__ = [
+    "is_on",
+    "localpart",
+    "room_alias",
+    "room_alias_name",
+    "server_name_of",
+    "user_id",
+    "user_id_problem",
+]
 
 MAX_BYTES = 255
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/+")
 _NOT_IN_ALIAS = re.compile(r"[^a-z0-9_.-]+")
+# The historical grammar: accounts made before the current one have other characters too.
+_USER_ID = re.compile(
+    r"@[\x21-\x39\x3b-\x7e]+:([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII
+)
 
 
 def server_name_of(user_id: str) -> str:
@@ -27,6 +41,15 @@ def server_name_of(user_id: str) -> str:
 def is_on(user_id: str, server_name: str) -> bool:
     """Whether the account belongs to the server."""
     return server_name_of(user_id) == server_name
+
+
+def user_id_problem(text: str) -> str | None:
+    """Why this cannot be a Matrix user id, as a sentence; None: it can."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        return _("A Matrix user ID has at most %(count)d characters.", count=MAX_BYTES)
+    if not _USER_ID.fullmatch(text):
+        return _("A Matrix user ID looks like @name:example.org.")
+    return None
 
 
 def user_id(username: str, server_name: str, taken: frozenset[str]) -> str:

@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from commweb.encryption import Secret
-from commweb.errors import Refused
+from commweb.errors import ProviderError, Refused, Unreachable
 from commweb.i18n import gettext as _
 from commweb.i18n import lazy_gettext
 from commweb.net import Door, NetworkPolicy
-from commweb.providers.base import Backend, Finding, Provider, ProviderContext, SignedIn
+from commweb.providers.base import (
+    Backend,
+    Finding,
+    People,
+    Provider,
+    ProviderContext,
+    RoomLinks,
+    SignedIn,
+)
 from commweb.providers.matrix import public
 from commweb.providers.matrix.backend import MatrixBackend
 from commweb.providers.matrix.checks import NO_LIMITS, check
+from commweb.providers.matrix.identifiers import user_id_problem
+from commweb.providers.matrix.people import MatrixPeople
 from commweb.providers.matrix.rooms import NewRoomRules
 from commweb.providers.matrix.session import HOME_SERVER_URL, HomeserverSession
 from commweb.providers.matrix.transport import Transport
@@ -48,7 +58,25 @@ class MatrixProvider(Provider):
         Setting("sso_provider_id", ""),
         Setting("respect_hand_changes", True),
         Setting("fast_fill", False),
+        Setting("account_mode", "create"),
+        Setting("localpart_template", "{username}"),
+        Setting("ask_consent", False),
+        Setting("link_without_proof", False),
+        Setting("allow_chat_password", False),
+        Setting("level_student", 0),
+        Setting("level_teacher", 50),
+        Setting("level_admin", 50),
     )
+    reapplied = (
+        "account_mode",
+        "localpart_template",
+        "ask_consent",
+        "level_student",
+        "level_teacher",
+        "level_admin",
+    )
+    account_page = lazy_gettext("My Matrix account")
+    account_label = lazy_gettext("Matrix user ID")
 
     def settings_form(self) -> type[SettingsForm]:
         from commweb.providers.matrix.forms import MatrixSettingsForm
@@ -66,6 +94,22 @@ class MatrixProvider(Provider):
 
     def check(self, context: ProviderContext, deadline_seconds: float) -> list[Finding]:
         return check(context, deadline_seconds)
+
+    def answers(self, context: ProviderContext, deadline_seconds: float) -> bool:
+        """Asks whose session it is, on a connection of its own."""
+        try:
+            session = HomeserverSession.open(context, seconds=deadline_seconds)
+        except ProviderError:
+            return True
+        try:
+            session.client.whoami()
+        except Unreachable:
+            return False
+        except ProviderError:
+            return True  # a no is an answer
+        finally:
+            session.close()
+        return True
 
     def sign_in(
         self, values: Mapping[str, Any], network: NetworkPolicy, username: str, password: Secret
@@ -111,10 +155,37 @@ class MatrixProvider(Provider):
             sso_provider_id=str(values["sso_provider_id"]),
         )
 
+    def people(self, context: ProviderContext, deadline_seconds: float) -> People:
+        session = HomeserverSession.open(context, seconds=deadline_seconds)
+        try:
+            acting = session.acting()
+        except BaseException:
+            session.close()
+            raise
+        return MatrixPeople(session, acting, bool(context.values["federate"]))
+
+    def account_problem(self, remote_user_id: str) -> str | None:
+        return user_id_problem(remote_user_id)
+
     def room_url(self, values: Mapping[str, Any], remote_id: str) -> str | None:
         base = str(values.get(ELEMENT_WEB_URL) or "")
         # Readable as the room's id; what could end the fragment or the id is encoded.
         return f"{base}/#/room/{quote(remote_id, safe='!:')}" if base else None
+
+    def room_links(
+        self, values: Mapping[str, Any], remote_id: str, person: str | None, server_name: str
+    ) -> RoomLinks:
+        """Element for people of this homeserver; matrix.to for others, whose app may be another
+        one. A room id names no server that others could ask, so ``via`` does (Matrix
+        specification, appendices, "URIs")."""
+        home = (person or "").partition(":")[2]
+        via = quote(server_name, safe="")
+        app = f"matrix:roomid/{quote(remote_id.removeprefix('!'), safe='')}"
+        if server_name:
+            app += f"?via={via}"
+        if server_name and home and home != server_name:
+            return RoomLinks(f"https://matrix.to/#/{quote(remote_id, safe='!')}?via={via}", app)
+        return RoomLinks(self.room_url(values, remote_id), app)
 
 
 def _sign_in_refusal(error: Refused) -> Refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from commweb.providers.matrix.transport import Json, Transport
 __all__ = ["Login", "login", "refresh", "uses_delegated_auth", "versions"]
 
 DEVICE_NAME = "commweb"
+# What a version looks like: it is shown to people, and the server could write anything.
+SPOKEN = re.compile(r"[rv][0-9.]{1,12}")
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,11 @@ def versions(transport: Transport) -> tuple[str, ...]:
     Raises `Unreachable` when what answers is no homeserver.
     """
     found = transport.call("GET", "/_matrix/client/versions").content.get("versions")
-    if not isinstance(found, list) or not found:
+    listed = found if isinstance(found, list) else []
+    spoken = tuple(name for name in listed if isinstance(name, str) and SPOKEN.fullmatch(name))
+    if not spoken:
         raise Unreachable(_("The address answers, but not as a Matrix homeserver does."))
-    return tuple(str(version) for version in found)
+    return spoken
 
 
 def uses_delegated_auth(transport: Transport) -> bool:
@@ -61,7 +66,7 @@ def login(transport: Transport, username: str, password: Secret) -> Login:
         body={
             "type": "m.login.password",
             "identifier": {"type": "m.id.user", "user": username},
-            "password": password.reveal(),
+            "password": password,
             "refresh_token": True,
             "initial_device_display_name": DEVICE_NAME,
         },
@@ -80,24 +85,31 @@ def refresh(transport: Transport, token: Secret, seconds: float) -> TokenPair:
     answer = transport.call(
         "POST",
         "/_matrix/client/v3/refresh",
-        body={"refresh_token": token.reveal()},
+        body={"refresh_token": token},
         seconds=seconds,
     )
     return _pair(answer.content, started)
 
 
 def _pair(content: Json, started: datetime) -> TokenPair:
-    access, again = content.get("access_token"), content.get("refresh_token")
-    if not isinstance(access, str) or not access:
+    access, again = _token(content, "access_token"), _token(content, "refresh_token")
+    if access is None:
         raise Unreachable(_("The homeserver's answer to the sign-in is not complete."))
     seconds = _lifetime(content)
     return TokenPair(
-        access=Secret(access),
-        refresh=Secret(again) if isinstance(again, str) and again else None,
+        access=access,
+        refresh=again,
         # Counted from before the request: never later than the server counts.
         expires_at=None if seconds is None else started + timedelta(seconds=seconds),
         lifetime_seconds=None if seconds is None else round(seconds),
     )
+
+
+def _token(content: Json, name: str) -> Secret | None:
+    """The token, if it is one that a header can carry."""
+    text = content.get(name)
+    good = isinstance(text, str) and text and all("!" <= character <= "~" for character in text)
+    return Secret(str(text)) if good else None
 
 
 def _lifetime(content: Mapping[str, object]) -> float | None:

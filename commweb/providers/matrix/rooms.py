@@ -18,6 +18,7 @@ from commweb.providers.rooms import CreateRoom, ObservedMember, ObservedRoom
 __all__ = [
     "CREATION_KEY",
     "ORIGIN",
+    "OWN_LEVEL",
     "Birthmark",
     "NewRoomRules",
     "birthmark",

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from commweb.encryption import Secret
 from commweb.errors import ProviderError, RateLimited, Refused, Unreachable
 from commweb.i18n import gettext as _
-from commweb.net import Door, Reply
+from commweb.net import Body, Door, Headers, Reply
 
 __all__ = ["Answer", "Caller", "Json", "MatrixRefused", "Transport", "Upload", "path_of"]
 
@@ -116,12 +116,20 @@ class Transport:
         return min(seconds, left)
 
 
-def _encoded(body: Mapping[str, Any] | Upload | None) -> tuple[dict[str, str], bytes | None]:
+def _encoded(body: Mapping[str, Any] | Upload | None) -> tuple[Headers, bytes | None]:
     if body is None:
-        return {}, None
+        return Headers(), None
     if isinstance(body, Upload):
-        return {"Content-Type": body.media_type}, body.data
-    return {"Content-Type": "application/json"}, json.dumps(dict(body)).encode()
+        return Headers({"Content-Type": body.media_type}), body.data
+    text = json.dumps(dict(body), default=_revealed)
+    return Headers({"Content-Type": "application/json"}), Body(text.encode())
+
+
+def _revealed(value: object) -> str:
+    """A secret in a body is revealed here, where it is written, and nowhere before."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON.")
 
 
 def _judged(reply: Reply, path: str) -> Answer:

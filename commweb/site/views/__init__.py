@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask, redirect, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.routing import IntegerConverter, Map
 
 from commweb.site import comm
 from commweb.site.host import as_person
@@ -12,9 +15,19 @@ from commweb.site.views import auth, courses, errors, members, people
 
 __all__ = ["register"]
 
+LARGEST_ID = 2**31 - 1
+
+
+class RowNumber(IntegerConverter):
+    """The id of a row in an address; a number that no table holds is nobody's address."""
+
+    def __init__(self, map: Map, **options: Any) -> None:
+        super().__init__(map, **{"max": LARGEST_ID, **options})
+
 
 def register(app: Flask) -> None:
     """Register every page, the error pages and what the templates need."""
+    app.url_map.converters["int"] = RowNumber
     for pages in (auth, courses, members, people):
         app.register_blueprint(pages.blueprint)
     auth.throttle(app)

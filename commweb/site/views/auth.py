@@ -59,7 +59,7 @@ def _failed(_response: object) -> bool:
 def login() -> ResponseReturnValue:
     onward = safe_path(request.args.get("next")) or url_for("courses.index")
     if visitor():
-        return redirect(onward)
+        return redirect(onward, 303 if request.method == "POST" else 302)
     form = LoginForm()
     if form.validate_on_submit():
         user, problem = _check(form.username.data, form.password.data)

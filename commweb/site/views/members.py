@@ -102,7 +102,7 @@ def remove_from_group(course_id: int, group_id: int, enrolment_id: int) -> Respo
 def delete_group(course_id: int, group_id: int) -> ResponseReturnValue:
     course = _editable(course_id)
     group = _group(course, group_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("courses/delete_group.html", course=course, group=group)
     name = group.name
     db.session.delete(group)

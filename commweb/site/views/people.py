@@ -84,7 +84,7 @@ def reinstate(person_id: int) -> ResponseReturnValue:
 
 
 def _set_active(user: User, active: bool, message: str) -> ResponseReturnValue:
-    user.active = active
+    user.set_active(active)
     comm.person_changed(str(user.id))
     db.session.commit()
     flash(message, "success")

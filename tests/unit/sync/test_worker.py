@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from commweb import DEFAULT
+from commweb import DEFAULT, Member, Role
 from commweb.errors import RateLimited, Unreachable
 from commweb.models import Change, MemberRow, RoomRow
 from commweb.providers import Registry
 from commweb.providers.rooms import ObservedMember
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedRoom, SimulatedServer
-from tests.sites import Site, site, student, teacher
+from tests.sites import Site, person, site, student, teacher
 
 
 @pytest.fixture
@@ -275,6 +275,45 @@ def test_one_account_that_cannot_be_used_stops_nobody_else(
     assert states(school) == {"ada": "in", "bob": "failing", "cyd": "in"}
     row = room_row(school)
     assert (row.status, row.reason) == ("ready", "1 person could not be added.")
+
+
+def test_a_person_who_was_suspended_when_enrolled_joins_when_reinstated(
+    school: Site, server: SimulatedServer
+) -> None:
+    away = Member(person("bob", active=False), Role.PARTICIPANT)
+    school.campus.add("1", teacher("ada"), away)
+    report_new(school)
+    work(school)
+    assert "@bob:sim" not in inside(the_room(server))
+    school.campus.add("1", teacher("ada"), student("bob"))
+    report_person(school, "bob")
+    work(school)
+    assert "@bob:sim" in inside(the_room(server))
+
+
+def test_a_person_reported_while_the_room_is_worked_on_is_not_missed(
+    school: Site, server: SimulatedServer
+) -> None:
+    school.campus.add("1", teacher("ada"), student("bob"))
+    report_new(school)
+
+    def suspend_meanwhile() -> None:
+        # The worker has read the course and not written a row of bob yet.
+        school.campus.add(
+            "1", teacher("ada"), Member(person("bob", active=False), Role.PARTICIPANT)
+        )
+        report_person(school, "bob")
+        Worker(school.state).fold()
+
+    server.before_create = suspend_meanwhile
+    work(school)
+    assert "@bob:sim" not in inside(the_room(server))
+
+
+def report_person(school: Site, person_id: str) -> None:
+    with school.app.app_context():
+        school.comm.person_changed(person_id)
+        school.db.session.commit()
 
 
 def test_two_people_whose_names_map_to_one_account_get_two(

@@ -1,0 +1,96 @@
+"""What the planner is told: what is wanted, what commweb did last, what the admin chose. Pure data.
+
+"Last" is two things. *Applied* was seen in the room or answered by the server; *intended* was
+sent, or was about to be, when somebody last looked. A value in the room that equals either is
+commweb's own; any other was set by a person in the chat (the three-way rule).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from commweb.sync.desired import DesiredRoom
+
+__all__ = ["Applied", "AppliedMember", "Intended", "Policy", "Seat", "Target"]
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A desired member with the account to use.
+
+    ``remote_user_id`` None: the person has no account (yet); ``reason`` says why.
+    ``account``: new (not made yet), stale (look again before joining), renamed (its display name
+    is not the person's), known, or unusable (with ``reason``). ``by_invitation``: nobody can put
+    the account into a room, the person has to accept. ``make``, ``rename``: see `EnsureAccount`.
+    """
+
+    person_id: str
+    display_name: str
+    remote_user_id: str | None
+    level: int
+    account: str = "known"
+    external_id: str | None = None
+    reason: str | None = None
+    by_invitation: bool = False
+    make: bool = True
+    rename: bool = True
+
+
+@dataclass(frozen=True)
+class Target:
+    """The desired room with its seats; no two seats have the same account."""
+
+    room: DesiredRoom
+    seats: tuple[Seat, ...]
+
+
+@dataclass(frozen=True)
+class AppliedMember:
+    """What is recorded of a person: see ``commweb_member``. A level of None is "not listed"."""
+
+    remote_user_id: str | None
+    display_name: str
+    intended_level: int | None
+    applied_level: int | None
+    state: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Intended:
+    """Details on their way when commweb last looked; None: nothing is on its way.
+    A ``picture_uri`` of "" is a picture being cleared."""
+
+    name: str | None = None
+    topic: str | None = None
+    picture_digest: str | None = None
+    picture_uri: str | None = None
+    read_only: bool | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What commweb applied last to a room; None: never."""
+
+    name: str | None = None
+    topic: str | None = None
+    picture_digest: str | None = None
+    picture_uri: str | None = None
+    members: Mapping[str, AppliedMember] = field(default_factory=dict)
+    read_only: bool | None = None
+    intended: Intended = Intended()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the admin chose.
+
+    ``respect_hand_changes``: values set in the chat are kept. ``closing_rule`` for a room that
+    is not wanted any more: remove_members (those commweb added), delete_room or leave (as it
+    is). ``remove_others``: people who are not in the course are removed, whoever added them.
+    """
+
+    respect_hand_changes: bool = True
+    closing_rule: str = "remove_members"
+    remove_others: bool = False

@@ -1,0 +1,66 @@
+"""How long a room rests after something went wrong, and what people are told. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.exc import OperationalError
+
+from commweb.errors import (
+    CommWebError,
+    HostError,
+    ProviderError,
+    RateLimited,
+    RoomUnsettled,
+    SignInNeeded,
+)
+from commweb.i18n import gettext as _
+
+__all__ = ["LINE_DOWN_SECONDS", "LONGEST_PAUSE_SECONDS", "Rest", "rest_after"]
+
+LONGEST_PAUSE_SECONDS = 900.0
+LINE_DOWN_SECONDS = 5.0
+"""How soon a server that does not answer at all is tried again."""
+HOST_PAUSE_SECONDS = 30.0
+DATABASE_PAUSE_SECONDS = 5.0
+UNSETTLED_SECONDS = 5.0
+SIGN_IN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Rest:
+    """``seconds`` to rest. ``counts``: the fault is the room's own, and the next rest is longer."""
+
+    seconds: float
+    counts: bool
+    reason: str
+
+
+def rest_after(error: Exception, attempts: int, *, line_down: bool) -> Rest:
+    """The rest after ``attempts`` earlier faults of the room's own.
+
+    ``line_down``: the server answers nobody, so the fault says nothing about this room. Only a
+    fault of the room's own makes its rests longer, up to a quarter of an hour.
+    """
+    reason = _reason(error)
+    if isinstance(error, RateLimited | RoomUnsettled):
+        return Rest(error.retry_after_seconds or UNSETTLED_SECONDS, False, reason)
+    if isinstance(error, SignInNeeded):
+        return Rest(SIGN_IN_SECONDS, False, reason)
+    if isinstance(error, HostError):
+        return Rest(HOST_PAUSE_SECONDS, False, reason)
+    if isinstance(error, OperationalError):
+        return Rest(DATABASE_PAUSE_SECONDS, False, reason)
+    if line_down:
+        return Rest(LINE_DOWN_SECONDS, False, reason)
+    return Rest(min(LONGEST_PAUSE_SECONDS, 2.0 ** min(attempts, 12)), True, reason)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ProviderError):
+        return error.message
+    if isinstance(error, CommWebError):
+        return str(error)
+    if isinstance(error, OperationalError):
+        return _("The site's database did not answer in time or is full.")
+    return _("An unexpected fault; the log of the worker names it.")

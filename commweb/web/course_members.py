@@ -1,0 +1,127 @@
+"""Members of a room, for the teachers of its course: who is in, who is not, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select, update
+
+from commweb import audit
+from commweb.fields import PageForm
+from commweb.host import Permission
+from commweb.i18n import gettext as _
+from commweb.models import MemberRow, RoomRow
+from commweb.state import State, current_state
+from commweb.status import RoomStatus, rooms_of
+from commweb.web.effects import give_back
+from commweb.web.member_lines import SORTS, Line, lines, matching, ordered
+from commweb.web.permissions import acting_person, known_course, require
+from commweb.web.providers import pressed
+
+__all__ = ["add_again", "members", "try_again"]
+
+PAGE_ROWS = 50
+
+
+@require(Permission.CONFIGURE_COURSE)
+def members(course_id: str) -> ResponseReturnValue:
+    """The people of one room: found, sorted, a page at a time."""
+    state = current_state()
+    course = known_course(state, course_id)
+    rooms = [room for room in rooms_of(state, course_id) if room.id]
+    room = _asked_for(rooms)
+    people = _people(state, course_id, room) if room else []
+    query = request.args.get("q", "")[:100]
+    sort = request.args.get("sort", "")
+    down = request.args.get("order") == "down"
+    found = ordered(matching(people, query), sort, down=down)
+    pages = max(1, -(-len(found) // PAGE_ROWS))
+    page = min(max(1, request.args.get("page", 1, type=int)), pages)
+    return render_template(
+        "commweb/course_members.html",
+        course=course,
+        rooms=rooms,
+        room=room,
+        total=len(people),
+        count=len(found),
+        people=found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS],
+        query=query,
+        sort=sort if sort in SORTS else "name",
+        down=down,
+        page=page,
+        pages=pages,
+        button=PageForm(formdata=None),
+    )
+
+
+def _asked_for(rooms: Sequence[RoomStatus]) -> RoomStatus | None:
+    """The room that was asked for, else the first."""
+    wanted = request.args.get("room", "")
+    return next((room for room in rooms if str(room.id) == wanted), rooms[0] if rooms else None)
+
+
+def _people(state: State, course_id: str, room: RoomStatus) -> list[Line]:
+    query = select(
+        MemberRow.person_id,
+        MemberRow.display_name,
+        MemberRow.remote_user_id,
+        MemberRow.applied_level,
+        MemberRow.state,
+        MemberRow.reason,
+    ).where(MemberRow.room_id == room.id)
+    with state.database.read() as connection:
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+    return lines(state.host.members(course_id), rows, room.group_id)
+
+
+@require(Permission.CONFIGURE_COURSE)
+def try_again(course_id: str) -> ResponseReturnValue:
+    """Look at the room now."""
+    return _look(course_id, "room.retried", _("The room will be looked at now."))
+
+
+@require(Permission.CONFIGURE_COURSE)
+def add_again(course_id: str) -> ResponseReturnValue:
+    """Bring somebody back who left."""
+    person_id = request.form.get("person", "")
+    return _look(course_id, "member.added_again", _("The person is added again."), person_id)
+
+
+def _look(
+    course_id: str, action: str, done: str, person_id: str | None = None
+) -> ResponseReturnValue:
+    state = current_state()
+    pressed()
+    wanted = request.form.get("room", "")
+    rooms = rooms_of(state, course_id)
+    room = next((room for room in rooms if room.id and str(room.id) == wanted), None)
+    if room is None:
+        abort(404, description=_("The course has no such room any more."))
+    actor = acting_person(state).id
+    give_back(state)
+    with state.database.write() as connection:
+        if person_id is not None:
+            # Who left is left alone; who is about to be added is not.
+            connection.execute(
+                update(MemberRow)
+                .where(MemberRow.room_id == room.id, MemberRow.person_id == person_id)
+                .where(MemberRow.state == "left")
+                .values(state="adding", reason=None)
+            )
+        connection.execute(
+            update(RoomRow)
+            .where(RoomRow.id == room.id)
+            .values(revision=RoomRow.revision + 1, next_attempt_at=None)
+        )
+        audit.record(
+            connection,
+            actor=actor,
+            action=action,
+            subject=str(room.id),
+            detail={"person": person_id} if person_id else {},
+        )
+    state.wake()
+    flash(done, "success")
+    return redirect(url_for("commweb.course.members", course_id=course_id, room=room.id), 303)

@@ -1,0 +1,172 @@
+"""What the fault tests share: a school behind a fault proxy, workers at work, and a comparison.
+
+The comparison asks Synapse and the school; it knows the engine's tables only as far as which room
+belongs to which course.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+
+from commweb import Member, Role
+from commweb.models import Change, RoomRow
+from commweb.sync.worker import Worker
+from tests.live.conftest import AdminSession
+from tests.live.fault_proxy import FaultProxy
+from tests.sites import Site
+from tests.synapse_eyes import SynapseEyes
+
+__all__ = ["Scene", "connect", "wait_until"]
+
+LONGEST = 120.0
+
+
+def wait_until(what: str, check: Callable[[], bool], seconds: float = LONGEST) -> None:
+    """Return as soon as ``check()`` is true. Fails with ``what`` when it never is."""
+    ends = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > ends:
+            raise AssertionError(f"It never happened that {what}.")
+        time.sleep(0.05)
+
+
+def connect(school: Site, session: AdminSession, url: str, **values: str | bool) -> None:
+    """Give the school the session's tokens, for the homeserver at ``url``."""
+    with school.app.app_context():
+        school.comm.set_enabled(True)
+        school.comm.configure(
+            "matrix",
+            {"home_server_url": url, "element_web_url": "https://app.element.io", **values},
+            access_token=session.access_token,
+            refresh_token=session.refresh_token,
+        )
+
+
+@dataclass
+class Scene:
+    """A school, the homeserver its rooms are on, and the proxy between them."""
+
+    school: Site
+    proxy: FaultProxy
+    eyes: SynapseEyes
+    before: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.before = self.eyes.room_ids()
+
+    def report(self, kind: str, *course_ids: str, **more: Any) -> None:
+        """``kind``: the name of the `CommWeb` method a site would call."""
+        with self.school.app.app_context():
+            for course_id in course_ids:
+                getattr(self.school.comm, kind)(course_id, **more)
+            self.school.db.session.commit()
+
+    def row(self, course_id: str) -> RoomRow:
+        with self.school.app.app_context():
+            row = self.school.db.session.execute(
+                select(RoomRow).where(RoomRow.course_id == course_id)
+            ).scalar_one()
+            self.school.db.session.expunge(row)
+            return row
+
+    def is_ready(self, course_id: str) -> bool:
+        """Whether the course's room is there and nothing is left to do about it."""
+        with self.school.app.app_context():
+            found = self.school.db.session.execute(
+                select(RoomRow).where(RoomRow.course_id == course_id)
+            ).scalar_one_or_none()
+            return found is not None and found.synced_revision == found.revision
+
+    def waiting(self) -> int:
+        """How many reports and rooms are waiting."""
+        dirty = RoomRow.synced_revision < RoomRow.revision
+        with self.school.app.app_context():
+            counts = [
+                select(func.count()).select_from(Change),
+                select(func.count()).select_from(RoomRow).where(dirty),
+            ]
+            return sum(int(self.school.db.session.scalar(count) or 0) for count in counts)
+
+    def session_state(self) -> str | None:
+        with self.school.app.app_context():
+            return self.school.comm.connection_state("matrix")
+
+    def settle(self, seconds: float = LONGEST) -> None:
+        """Until nothing waits."""
+        wait_until("nothing waits any more", lambda: self.waiting() == 0, seconds)
+
+    @contextmanager
+    def workers(self, threads: int = 3) -> Iterator[Worker]:
+        """A worker with its sweep and ``threads`` more threads, until the end of the block."""
+        ending = threading.Event()
+        worker = Worker(self.school.state, stop=ending.is_set)
+
+        def work() -> None:
+            while not ending.wait(0.05):
+                worker.try_work()
+            worker.close()
+
+        def sweep() -> None:
+            worker.sweep(lambda seconds: ending.wait(min(seconds, 0.5)), lambda _times: None)
+
+        team = [threading.Thread(target=work) for _number in range(threads)]
+        team.append(threading.Thread(target=sweep))
+        for thread in team:
+            thread.start()
+        try:
+            yield worker
+        finally:
+            ending.set()
+            for thread in team:
+                thread.join()
+
+    def differences(self) -> list[str]:
+        """Where rooms and courses differ, and rooms that belong to no course."""
+        campus = self.school.campus
+        with self.school.app.app_context():
+            rows = self.school.db.session.execute(select(RoomRow.course_id, RoomRow.remote_id))
+            known = {row.course_id: row.remote_id for row in rows}
+        found = []
+        for course_id, course in campus.course_table.items():
+            room_id = known.get(course_id)
+            if room_id is None:
+                found.append(f"{course_id} has no room")
+                continue
+            found += self._compare(
+                course_id, course.full_name, campus.member_table[course_id], room_id
+            )
+        strays = self.eyes.room_ids() - self.before - set(known.values())
+        found += [f"{room} belongs to no course" for room in sorted(strays)]
+        closed = {course_id: room for course_id, room in known.items() if room}
+        for course_id in sorted(set(closed) - set(campus.course_table)):
+            people = self.eyes.room(closed[course_id]).joined - {"@admin:localhost"}
+            found += [f"{course_id} is gone and {one} is still in its room" for one in people]
+        return found
+
+    def _compare(self, course_id: str, name: str, members: list[Member], room_id: str) -> list[str]:
+        seen = self.eyes.room(room_id)
+        active = [member for member in members if member.active and member.person.active]
+        wanted = {f"@{member.person.username}:localhost" for member in active}
+        teachers = {
+            f"@{member.person.username}:localhost"
+            for member in active
+            if member.role is not Role.PARTICIPANT
+        }
+        pairs = {
+            "name": (seen.name, name),
+            "members": (seen.joined - {"@admin:localhost"}, wanted),
+            "moderators": ({user for user, level in seen.levels.items() if level == 50}, teachers),
+            "way in": (seen.join_rule, "invite"),
+        }
+        return [
+            f"{course_id}: {what} {is_now!r}, not {should!r}"
+            for what, (is_now, should) in pairs.items()
+            if is_now != should
+        ]

@@ -1,0 +1,287 @@
+"""When rooms are looked at although nobody reported anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, text, update
+
+from commweb.errors import MisuseError, Refused, Unreachable
+from commweb.models import Connection, RoomRow, now
+from commweb.providers import Registry
+from commweb.providers.base import ProviderContext
+from commweb.settings import Setting
+from commweb.sync.schedule import not_looked_at_since, soonest
+from commweb.sync.worker import Worker
+from tests.simulated import SimulatedProvider, SimulatedServer
+from tests.sites import Site, site, student, teacher
+
+
+class Switchable(SimulatedProvider):
+    """``up``: whether the server answers at all."""
+
+    settings = (Setting("element_web_url", ""),)
+    up = True
+
+    def answers(self, context: ProviderContext, deadline_seconds: float) -> bool:
+        return self.up
+
+
+@pytest.fixture
+def server() -> SimulatedServer:
+    return SimulatedServer()
+
+
+@pytest.fixture
+def provider(server: SimulatedServer) -> Switchable:
+    return Switchable(server)
+
+
+@pytest.fixture
+def school(tmp_path: Path, provider: Switchable) -> Iterator[Site]:
+    with site(tmp_path, Registry([provider])) as made:
+        with made.app.app_context():
+            made.comm.set_enabled(True)
+        yield made
+
+
+def new_course(school: Site, course_id: str = "1") -> None:
+    school.campus.add(course_id, teacher("ada"))
+    with school.app.app_context():
+        school.comm.course_created(course_id)
+        school.db.session.commit()
+
+
+def set_rows(school: Site, **values: Any) -> None:
+    with school.state.database.write() as connection:
+        connection.execute(update(RoomRow).values(**values))
+
+
+def row_of(school: Site, course_id: str = "1") -> RoomRow:
+    with school.app.app_context():
+        row = school.db.session.execute(
+            select(RoomRow).where(RoomRow.course_id == course_id)
+        ).scalar_one()
+        school.db.session.expunge(row)
+        return row
+
+
+def sweep_once(worker: Worker) -> None:
+    worker.sweep(lambda _seconds: True, lambda _times: None)
+
+
+def test_a_room_nobody_looked_at_for_six_hours_is_compared_again(
+    school: Site, server: SimulatedServer
+) -> None:
+    new_course(school)
+    worker = Worker(school.state)
+    sweep_once(worker)
+    school.campus.add("1", teacher("ada"), student("bob"))  # nobody reported it
+    sweep_once(Worker(school.state))
+    (room,) = server.rooms.values()
+    assert "@bob:sim" not in room.members
+    set_rows(school, updated_at=now() - timedelta(hours=6, seconds=1))
+    sweep_once(Worker(school.state))
+    assert room.is_in("@bob:sim")
+    assert now() - row_of(school).updated_at < timedelta(hours=1)
+
+
+def test_drift_is_looked_for_a_few_rooms_at_a_time(school: Site, server: SimulatedServer) -> None:
+    for number in range(13):
+        new_course(school, f"c{number}")
+    Worker(school.state).work()
+    set_rows(school, updated_at=now() - timedelta(days=1))
+    server.calls.clear()
+    sweep_once(Worker(school.state))
+    assert server.calls == ["observe"] * 10
+
+
+def test_the_drift_check_can_be_turned_off(tmp_path: Path, server: SimulatedServer) -> None:
+    registry = Registry([SimulatedProvider(server)])
+    with site(tmp_path, registry, COMMWEB_DRIFT_CHECK_HOURS=0) as school:
+        with school.app.app_context():
+            school.comm.set_enabled(True)
+        new_course(school)
+        Worker(school.state).work()
+        set_rows(school, updated_at=now() - timedelta(days=400))
+        server.calls.clear()
+        sweep_once(Worker(school.state))
+    assert server.calls == []
+
+
+def test_a_drift_period_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(MisuseError, match="COMMWEB_DRIFT_CHECK_HOURS"),
+        site(tmp_path, COMMWEB_DRIFT_CHECK_HOURS="often"),
+    ):
+        pass
+
+
+def test_looking_for_drift_reads_an_index_whatever_the_number_of_rooms(school: Site) -> None:
+    rows = [
+        {"course_id": f"c{number}", "provider": "simulated", "revision": 1, "synced_revision": 1}
+        for number in range(500)
+    ]
+    with school.state.database.write() as connection:
+        connection.execute(insert(RoomRow), rows)
+        seen: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+            seen.append(statement)
+
+        from sqlalchemy import event
+
+        event.listen(connection, "before_cursor_execute", note)
+        assert not_looked_at_since(connection, "simulated", now() - timedelta(hours=1), 10) == []
+        event.remove(connection, "before_cursor_execute", note)
+        plan = connection.exec_driver_sql(
+            f"EXPLAIN QUERY PLAN {seen[0]}", ("simulated", "2026-01-01 00:00:00.000000", 10, 0)
+        ).all()
+    steps = [row[3] for row in plan]
+    assert steps == [
+        "SEARCH commweb_room USING INDEX ix_commweb_room_rest (provider=? AND updated_at<?)"
+    ]
+
+
+def test_the_sweep_rests_until_the_next_thing_ends(school: Site) -> None:
+    new_course(school)
+    Worker(school.state).work()
+    with school.state.database.write() as connection:
+        assert soonest(connection) is None
+        soon, later = now() + timedelta(seconds=3), now() + timedelta(seconds=7)
+        connection.execute(update(RoomRow).values(revision=9, lease="dead", lease_until=soon))
+        assert soonest(connection) == soon
+        connection.execute(update(RoomRow).values(lease_until=None, next_attempt_at=later))
+        assert soonest(connection) == later
+        blocked = {"provider": "simulated", "blocked_until": soon}
+        connection.execute(insert(Connection).values(**blocked))
+        assert soonest(connection) == soon
+
+
+def test_the_lease_of_a_killed_worker_ends_after_a_minute(
+    school: Site, server: SimulatedServer
+) -> None:
+    new_course(school)
+    Worker(school.state).fold()
+    killed_at = now()
+    with school.state.database.write() as connection:
+        from commweb.sync.records import claim
+
+        assert claim(connection, "killed", ["simulated"], 4)
+    Worker(school.state).work()
+    assert server.rooms == {}
+    until = row_of(school).lease_until
+    assert until is not None
+    assert timedelta(seconds=59) < until - killed_at < timedelta(seconds=61)
+    set_rows(school, lease_until=now() - timedelta(seconds=1))
+    Worker(school.state).work()
+    assert len(server.rooms) == 1
+
+
+def test_saved_settings_end_every_rest(school: Site, server: SimulatedServer) -> None:
+    new_course(school)
+    worker = Worker(school.state)
+    server.faults = [Refused("The account is no administrator.", status=403)]
+    worker.work()
+    set_rows(school, attempts=9, next_attempt_at=now() + timedelta(minutes=15))
+    worker.work()
+    assert server.rooms == {}
+    with school.app.app_context():
+        school.comm.configure("simulated", {"element_web_url": "https://app.example"})
+    worker.work()
+    assert len(server.rooms) == 1
+
+
+def test_a_fault_of_one_room_makes_its_rests_longer_and_holds_up_no_other(
+    school: Site, server: SimulatedServer
+) -> None:
+    new_course(school)
+    for attempts, least, most in (
+        (0, 0, 1),
+        (3, 7, 8),
+        (9, 500, 512),
+        (10, 899, 900),
+        (40, 899, 900),
+    ):
+        server.faults = [Unreachable("A fault.", status=500)]
+        set_rows(school, attempts=attempts, next_attempt_at=None)
+        Worker(school.state).work()
+        row = row_of(school)
+        assert row.next_attempt_at is not None
+        assert least < (row.next_attempt_at - now()).total_seconds() <= most
+        assert row.attempts == attempts + 1
+    new_course(school, "2")
+    Worker(school.state).work()
+    assert row_of(school, "2").status == "ready"
+
+
+def test_while_the_server_answers_nobody_rooms_rest_shortly_and_keep_their_attempts(
+    school: Site, server: SimulatedServer, provider: Switchable
+) -> None:
+    with school.state.database.write() as connection:
+        connection.execute(insert(Connection).values(provider="simulated", instance="default"))
+    new_course(school)
+    new_course(school, "2")
+    provider.up = False
+    server.faults = [Unreachable("No connection."), Unreachable("No connection.")]
+    set_rows(school, attempts=9)
+    Worker(school.state).work()
+    assert len(server.calls) == 1  # the other room is not even tried
+    row = row_of(school)
+    assert (row.attempts, row.status) == (0, "pending")
+    assert row.next_attempt_at is not None
+    assert (row.next_attempt_at - now()).total_seconds() <= 15
+    with school.state.database.read() as connection:
+        end = soonest(connection)
+    assert end is not None
+    assert (end - now()).total_seconds() <= 15
+
+
+def test_what_was_reported_meanwhile_does_not_wait_for_what_failed_before(
+    school: Site, server: SimulatedServer
+) -> None:
+    new_course(school)
+    worker = Worker(school.state)
+
+    class Reporting(Refused):
+        pass
+
+    original = server.called
+
+    def called(name: str) -> None:
+        if name == "create" and not server.rooms and "reported" not in server.calls:
+            server.calls.append("reported")
+            with school.app.app_context():
+                school.comm.course_changed("1")
+                school.db.session.commit()
+            Worker(school.state).fold()
+            raise Reporting("Not this name.", status=400)
+        original(name)
+
+    server.called = called  # type: ignore[method-assign]
+    worker.work()
+    assert len(server.rooms) == 1
+
+
+def test_migrations_make_the_tables_the_models_describe(school: Site) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from commweb.models import Base
+
+    with school.state.database.read() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"include_object": lambda _o, name, *_r: "alembic" not in str(name)}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+        made = {
+            row[0]: row[1]
+            for row in connection.execute(
+                text("SELECT name, sql FROM sqlite_master WHERE name LIKE 'ix_commweb_room_%'")
+            )
+        }
+    assert "wanted = 1 AND synced_revision >= revision" in made["ix_commweb_room_rest"]
