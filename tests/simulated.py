@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,7 +79,6 @@ class SimulatedServer:
         self.half_made: dict[str, str] = {}
         self.deleting = 0
         self.deleted: list[str] = []
-        self.before_create: Callable[[], None] | None = None
         self.lock = threading.Lock()
         self.ids = itertools.count(1)
 
@@ -142,9 +141,6 @@ class SimulatedBackend(Backend):
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:
         self.server.called("create")
-        if self.server.before_create is not None:
-            meanwhile, self.server.before_create = self.server.before_create, None
-            meanwhile()
         for found in self.server.rooms.values():
             if found.key == action.creation_key:
                 return found.id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,12 +22,14 @@ from commweb.state import State, state_of
 
 @dataclass
 class Campus(Host):
-    """A host whose courses are what a test puts into it; ``broken`` makes every read raise."""
+    """A host whose courses are what a test puts into it; ``broken`` makes every read raise,
+    ``after_members`` happens once, just after the members of a course were read."""
 
     course_table: dict[str, Course] = field(default_factory=dict)
     member_table: dict[str, list[Member]] = field(default_factory=dict)
     group_table: dict[str, list[Group]] = field(default_factory=dict)
     broken: bool = False
+    after_members: Callable[[], None] | None = None
 
     def _check(self) -> None:
         if self.broken:
@@ -64,7 +66,11 @@ class Campus(Host):
 
     def members(self, course_id: str) -> Iterable[Member]:
         self._check()
-        return list(self.member_table.get(course_id, []))
+        answer = list(self.member_table.get(course_id, []))
+        meanwhile, self.after_members = self.after_members, None
+        if meanwhile is not None:
+            meanwhile()
+        return answer
 
     def person(self, id: str) -> Person | None:
         self._check()

@@ -121,9 +121,9 @@ class Hands:
         self._deletions.ask(self._backend, self.room, remote_id, slug)
         self._progress.room(pending_delete=self._deletions.text)
 
-    def _forget(self, remote_id: str, **room: Any) -> None:
+    def _forget(self, doomed: str, **room: Any) -> None:
         """Write down that the room is to go, before anybody is asked to delete it."""
-        self._deletions.add(remote_id)
+        self._deletions.add(doomed)
         self._progress.flush(pending_delete=self._deletions.text, **room)
 
     def _account(self, action: EnsureAccount) -> None:

@@ -78,6 +78,8 @@ def _own(room: RoomStatus, *, configures: bool) -> tuple[str, ...]:
     if room.membership == "failing":
         reason = room.membership_reason or _("the reason is not known yet.")
         return (_("You could not be added to the room: %(reason)s", reason=reason), helper)
+    if not room.url:
+        return (room.message, _("Try again in a minute."))
     if room.membership == "waiting":
         return (_("You are not in the room yet."), room.membership_reason or _("Try again later."))
     return (_("You are being added to the room."), _("Try again in a minute."))

@@ -13,6 +13,9 @@ from sqlalchemy import create_engine, inspect, text
 from tests.embedding.processes import WSGI, answers, flask, gunicorn, running, until
 
 
+pytestmark = pytest.mark.xdist_group("processes")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new college: the host's tables made by its own migrations, commweb's by its own.

@@ -65,6 +65,7 @@ def open_college(
     folder.mkdir(exist_ok=True)
     server = SimulatedServer()
     own = Registry([SimulatedProvider(server)])
+    given.setdefault("TESTING", True)
     app = create_app(folder, registry=own if registry is None else registry, **given)
     try:
         with app.app_context():

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from commweb.encryption import Secret
 from commweb.errors import Refused, Unreachable
 from commweb.i18n import gettext as _
-from commweb.encryption import Secret
 from commweb.providers.matrix.answers import (
     Deletion,
     Limits,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import Any, ClassVar
+
+import wtforms
+from wtforms.validators import StopValidation
 
 from commweb.fields import (
     BooleanField,
@@ -16,9 +20,38 @@ from commweb.fields import (
     StringField,
     required,
 )
+from commweb.i18n import gettext
 from commweb.i18n import lazy_gettext as _
 
-__all__ = ["MatrixSettingsForm"]
+__all__ = ["DEFAULT_TEMPLATE", "LevelField", "MatrixSettingsForm", "Template"]
+
+DEFAULT_TEMPLATE = "{username}"
+_PLACE = re.compile(r"\{(username|id|external_id)\}")
+
+
+class Template:
+    """Holds one of the places at least, and no other braces."""
+
+    def __call__(self, form: Any, field: StringField) -> None:
+        rest, places = _PLACE.subn("", field.data)
+        if not places or "{" in rest or "}" in rest:
+            raise StopValidation(
+                gettext("Use {username}, {id} or {external_id}, and no other braces.")
+            )
+
+
+class LevelField(wtforms.IntegerField):  # type: ignore[misc]
+    """A power level from 0 to 100. One that is missing from what was sent stays as it is."""
+
+    problem = _("Enter a whole number from 0 to 100.")
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if not valuelist:
+            return
+        text = valuelist[0].strip()
+        self.data = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else None
+        if self.data is None or self.data > 100:
+            raise ValueError(str(self.problem))
 
 
 class MatrixSettingsForm(SettingsForm):
@@ -30,8 +63,16 @@ class MatrixSettingsForm(SettingsForm):
         "encrypt",
         "history_visibility",
         "closing_rule",
-        "sso_provider_id",
         "respect_hand_changes",
+        "account_mode",
+        "localpart_template",
+        "sso_provider_id",
+        "ask_consent",
+        "link_without_proof",
+        "allow_chat_password",
+        "level_student",
+        "level_teacher",
+        "level_admin",
     )
 
     home_server_url = HttpUrlField(
@@ -101,6 +142,32 @@ class MatrixSettingsForm(SettingsForm):
         ],
         description=_("What happens when a course is deleted or chooses another provider."),
     )
+    respect_hand_changes = BooleanField(
+        _("Keep what people change in the chat"),
+        description=_("A name, topic or power level that was set by hand in a room stays."),
+    )
+    account_mode = SelectField(
+        _("Accounts of people"),
+        default="create",
+        choices=[
+            ("create", _("Make the accounts that are missing, and put people into their rooms")),
+            ("invite", _("Make none: invite the accounts there are, people accept by themselves")),
+            ("linked", _("Use only accounts that people have linked or that the site knows")),
+        ],
+        description=_(
+            "Whose account nobody knows, has no way into the rooms and is told why. Who has an "
+            "account on another homeserver is invited, if the rooms are federated."
+        ),
+    )
+    localpart_template = StringField(
+        _("Names of new accounts"),
+        filters=[lambda text: (text or "").strip() or DEFAULT_TEMPLATE],
+        validators=[PlainText(), Template()],
+        description=_(
+            "The part between @ and the server: {username}, {id} and {external_id} stand for what "
+            "the site knows of the person. Accounts that are in use keep their names."
+        ),
+    )
     sso_provider_id = StringField(
         _("Single sign-on provider ID"),
         filters=[lambda text: text.strip() if text else text],
@@ -110,7 +177,36 @@ class MatrixSettingsForm(SettingsForm):
             "New accounts are then linked to it. Leave it empty if there is none."
         ),
     )
-    respect_hand_changes = BooleanField(
-        _("Keep what people change in the chat"),
-        description=_("A name, topic or power level that was set by hand in a room stays."),
+    ask_consent = BooleanField(
+        _("Ask people before an account is made for them"),
+        description=_("They agree on the page “My Matrix account”, and wait until then."),
+    )
+    link_without_proof = BooleanField(
+        _("Let people link an account without proof"),
+        description=_(
+            "Otherwise a code is sent to the account. Without it anybody can name an account that "
+            "is not his or her own."
+        ),
+    )
+    allow_chat_password = BooleanField(
+        _("Let people set a chat password"),
+        description=_(
+            "For accounts that the site made, so that people can sign in to Element. It has no "
+            "effect while there is a single sign-on."
+        ),
+    )
+    level_student = LevelField(
+        _("Power level of students"),
+        default=0,
+        description=_("0 writes messages, 50 moderates, 100 may do everything."),
+    )
+    level_teacher = LevelField(
+        _("Power level of teachers"),
+        default=50,
+        description=_("Changing a level changes it in all rooms, after you have confirmed it."),
+    )
+    level_admin = LevelField(
+        _("Power level of administrators of the site"),
+        default=50,
+        description=_("In rooms before version 12 at most 99: the site’s own account has 100."),
     )

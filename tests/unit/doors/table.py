@@ -161,7 +161,7 @@ TABLE = (
         "GET",
         "/bootstrap/static/<path:filename>",
         PUBLIC,
-        path="/bootstrap/static/bootstrap5/css/bootstrap.min.css",
+        path="/bootstrap/static/css/bootstrap.min.css",
     ),
     Row("GET", "/login", "200 302 302 302 302"),
     Row("POST", "/login", "303 303 303 303 303", typed=_login),

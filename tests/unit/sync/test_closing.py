@@ -13,9 +13,10 @@ from sqlalchemy import select, update
 from commweb.errors import Unreachable
 from commweb.models import RoomRow, now
 from commweb.providers import Registry
+from commweb.settings import Setting
 from commweb.sync.closing import Deletions
 from commweb.sync.worker import Worker
-from tests.simulated import SimulatedProvider, SimulatedRoom, SimulatedServer
+from tests.simulated import JOINED, SimulatedProvider, SimulatedRoom, SimulatedServer
 from tests.sites import Site, site, student, teacher
 
 KEY = "k" * 32
@@ -24,11 +25,7 @@ KEY = "k" * 32
 class Closing(SimulatedProvider):
     """A provider whose rooms are deleted with their courses."""
 
-    def __init__(self, server: SimulatedServer) -> None:
-        super().__init__(server)
-        from commweb.settings import Setting
-
-        self.settings = (Setting("closing_rule", "delete_room"),)
+    settings = (Setting("closing_rule", "delete_room"),)
 
 
 @pytest.fixture
@@ -59,6 +56,10 @@ def set_row(school: Site, **values: Any) -> None:
 def work(school: Site) -> RoomRow:
     set_row(school, next_attempt_at=None)
     Worker(school.state).work()
+    return the_row(school)
+
+
+def the_row(school: Site) -> RoomRow:
     with school.app.app_context():
         row = school.db.session.execute(select(RoomRow)).scalar_one()
         school.db.session.expunge(row)
@@ -80,17 +81,10 @@ def interrupted(school: Site, server: SimulatedServer, *, seconds: float) -> Non
     server.faults = [Unreachable("No answer.")]
     report(school, "course_created")
     work(school)
-    row = work_nothing(school)
+    row = the_row(school)
     assert row.creation_started_at is not None
     started = now() - timedelta(seconds=seconds)
     set_row(school, creation_key=KEY, creation_started_at=started)
-
-
-def work_nothing(school: Site) -> RoomRow:
-    with school.app.app_context():
-        row = school.db.session.execute(select(RoomRow)).scalar_one()
-        school.db.session.expunge(row)
-        return row
 
 
 def test_a_deletion_is_asked_about_until_the_room_is_gone(
@@ -141,18 +135,12 @@ def test_a_room_made_for_a_course_that_is_gone_is_found_and_closed(
 ) -> None:
     interrupted(school, server, seconds=5)
     server.rooms["!made"] = SimulatedRoom("!made", KEY, "Algebra", "")
-    server.rooms["!made"].members["@bot:sim"] = teacher_in()
+    server.rooms["!made"].members["@bot:sim"] = JOINED
     gone(school)
     row = work(school)
     assert server.deleted == ["!made"]
     assert (row.status, row.remote_id, row.creation_started_at) == ("off", None, None)
     assert row.synced_revision == row.revision
-
-
-def teacher_in() -> Any:
-    from commweb.providers.rooms import ObservedMember
-
-    return ObservedMember("join", by_self=True)
 
 
 def test_a_half_made_room_of_a_course_that_is_gone_is_removed(
@@ -184,10 +172,10 @@ def test_a_room_the_server_may_still_make_is_waited_for(
 def test_a_half_made_room_is_removed_and_made_again(school: Site, server: SimulatedServer) -> None:
     interrupted(school, server, seconds=120)
     server.half_made[KEY] = "!half"
-    server.deleting = 1
+    server.deleting = 2
     row = work(school)
     assert row.status == "ready"
-    assert row.pending_delete == "!half 1"
+    assert row.pending_delete == "!half 2"
     assert len(server.rooms) == 1
     row = work(school)
     assert row.pending_delete is None

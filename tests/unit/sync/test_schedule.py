@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, text, update
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import event, insert, select, text, update
 
 from commweb.errors import MisuseError, Refused, Unreachable
-from commweb.models import Connection, RoomRow, now
+from commweb.models import Base, Connection, RoomRow, now
 from commweb.providers import Registry
 from commweb.providers.base import ProviderContext
 from commweb.settings import Setting
+from commweb.sync.records import claim
 from commweb.sync.schedule import not_looked_at_since, soonest
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
@@ -133,8 +136,6 @@ def test_looking_for_drift_reads_an_index_whatever_the_number_of_rooms(school: S
         def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
             seen.append(statement)
 
-        from sqlalchemy import event
-
         event.listen(connection, "before_cursor_execute", note)
         assert not_looked_at_since(connection, "simulated", now() - timedelta(hours=1), 10) == []
         event.remove(connection, "before_cursor_execute", note)
@@ -169,8 +170,6 @@ def test_the_lease_of_a_killed_worker_ends_after_a_minute(
     Worker(school.state).fold()
     killed_at = now()
     with school.state.database.write() as connection:
-        from commweb.sync.records import claim
-
         assert claim(connection, "killed", ["simulated"], 4)
     Worker(school.state).work()
     assert server.rooms == {}
@@ -222,8 +221,8 @@ def test_a_fault_of_one_room_makes_its_rests_longer_and_holds_up_no_other(
 def test_while_the_server_answers_nobody_rooms_rest_shortly_and_keep_their_attempts(
     school: Site, server: SimulatedServer, provider: Switchable
 ) -> None:
-    with school.state.database.write() as connection:
-        connection.execute(insert(Connection).values(provider="simulated", instance="default"))
+    with school.app.app_context():
+        school.comm.configure("simulated", {}, access_token="not a real one")
     new_course(school)
     new_course(school, "2")
     provider.up = False
@@ -247,9 +246,6 @@ def test_what_was_reported_meanwhile_does_not_wait_for_what_failed_before(
     new_course(school)
     worker = Worker(school.state)
 
-    class Reporting(Refused):
-        pass
-
     original = server.called
 
     def called(name: str) -> None:
@@ -259,7 +255,7 @@ def test_what_was_reported_meanwhile_does_not_wait_for_what_failed_before(
                 school.comm.course_changed("1")
                 school.db.session.commit()
             Worker(school.state).fold()
-            raise Reporting("Not this name.", status=400)
+            raise Refused("Not this name.", status=400)
         original(name)
 
     server.called = called  # type: ignore[method-assign]
@@ -268,11 +264,6 @@ def test_what_was_reported_meanwhile_does_not_wait_for_what_failed_before(
 
 
 def test_migrations_make_the_tables_the_models_describe(school: Site) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    from commweb.models import Base
-
     with school.state.database.read() as connection:
         context = MigrationContext.configure(
             connection, opts={"include_object": lambda _o, name, *_r: "alembic" not in str(name)}

@@ -305,7 +305,7 @@ def test_a_person_reported_while_the_room_is_worked_on_is_not_missed(
         report_person(school, "bob")
         Worker(school.state).fold()
 
-    server.before_create = suspend_meanwhile
+    school.campus.after_members = suspend_meanwhile
     work(school)
     assert "@bob:sim" not in inside(the_room(server))
 

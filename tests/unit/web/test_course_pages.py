@@ -66,9 +66,8 @@ def make_room(school: Site) -> None:
 def test_a_teacher_chooses_a_provider_and_the_room_is_made(
     school: Site, client: FlaskClient, server: SimulatedServer
 ) -> None:
-    reply = post(
-        client, EDIT, EDIT, "ada", provider="simulated", room_name="Numbers", room_topic="Ask!"
-    )
+    typed = {"simulated-name": "Numbers", "simulated-topic": "Ask!"}
+    reply = post(client, EDIT, EDIT, "ada", provider="simulated", **typed)
     assert reply.status_code == 303
     Worker(school.state).work()
     (room,) = server.rooms.values()
@@ -82,13 +81,13 @@ def test_choosing_none_takes_the_people_out_and_coming_back_finds_the_room(
     school: Site, client: FlaskClient, server: SimulatedServer
 ) -> None:
     make_room(school)
-    post(client, EDIT, EDIT, "ada", provider="", room_name="", room_topic="")
+    post(client, EDIT, EDIT, "ada", provider="")
     Worker(school.state).work()
     (room,) = server.rooms.values()
     assert [key for key, member in room.members.items() if member.membership == "join"] == [
         "@bot:sim"
     ]
-    post(client, EDIT, EDIT, "ada", provider="simulated", room_name="", room_topic="")
+    post(client, EDIT, EDIT, "ada", provider="simulated")
     Worker(school.state).work()
     assert len(server.rooms) == 1
     assert room.members["@bob:sim"].membership == "join"
@@ -97,7 +96,8 @@ def test_choosing_none_takes_the_people_out_and_coming_back_finds_the_room(
 def test_an_unknown_provider_is_refused_and_nothing_is_stored(
     school: Site, client: FlaskClient
 ) -> None:
-    reply = post(client, EDIT, EDIT, "ada", provider="smoke", room_name="Kept", room_topic="")
+    typed = {"simulated-name": "Kept"}
+    reply = post(client, EDIT, EDIT, "ada", provider="smoke", **typed)
     assert reply.status_code == 422
     assert 'value="Kept"' in reply.text
     with school.app.app_context():

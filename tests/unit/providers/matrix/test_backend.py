@@ -156,7 +156,7 @@ def test_a_fault_while_observing_is_not_read_as_gone(http: Http, backend: Backen
 
 def test_an_unknown_account_is_made_without_looking_first(http: Http, backend: Backend) -> None:
     http.on("PUT", USER, user(), 201)
-    assert backend.ensure_account(account()) == AccountFacts(ANNA)
+    assert backend.ensure_account(account()) == AccountFacts(ANNA, made=True)
     assert http.sent() == {"displayname": "Anna"}
     assert len(http.asked) == 1
 

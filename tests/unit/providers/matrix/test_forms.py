@@ -92,3 +92,37 @@ def test_every_choice_that_is_not_for_everybody_is_an_advanced_one() -> None:
     keys = {one.key for one in MatrixProvider.settings}
     plain = {"home_server_url", "element_web_url", "create_rooms_for_new_courses"}
     assert set(made.advanced) == {name for name in keys - plain if name in made}
+
+
+@pytest.mark.parametrize("typed", ["", "-1", "101", "x", "5.5", "٥", "1000"])
+def test_a_power_level_is_a_whole_number_from_0_to_100(typed: str) -> None:
+    made = form(level_teacher=typed)
+    assert not made.validate()
+    errors = [str(error) for error in made["level_teacher"].errors]
+    assert errors == ["Enter a whole number from 0 to 100."]
+
+
+def test_power_levels_are_numbers_and_keep_what_is_not_sent() -> None:
+    made = form(level_student="0", level_admin=" 100 ")
+    assert made.validate(), made.errors
+    values = made.plain_values(MatrixProvider.settings)
+    levels = (values["level_student"], values["level_teacher"], values["level_admin"])
+    assert levels == (0, 50, 100)
+
+
+@pytest.mark.parametrize("typed", ["pupil", "{user}", "{username}}", "{username}-{", "{}"])
+def test_a_template_without_a_place_is_refused(typed: str) -> None:
+    made = form(localpart_template=typed)
+    assert not made.validate()
+    assert "{external_id}" in str(made["localpart_template"].errors[0])
+
+
+@pytest.mark.parametrize("typed", ["{username}", "s-{id}", "{external_id}.{username}"])
+def test_a_template_may_use_any_place(typed: str) -> None:
+    assert form(localpart_template=typed).validate()
+
+
+def test_an_emptied_template_is_the_plain_one() -> None:
+    made = form(localpart_template="  ")
+    assert made.validate()
+    assert made.plain_values(MatrixProvider.settings)["localpart_template"] == "{username}"

@@ -70,6 +70,14 @@ def test_the_settings_and_their_defaults_are_these() -> None:
         "sso_provider_id": "",
         "respect_hand_changes": True,
         "fast_fill": False,
+        "account_mode": "create",
+        "localpart_template": "{username}",
+        "ask_consent": False,
+        "link_without_proof": False,
+        "allow_chat_password": False,
+        "level_student": 0,
+        "level_teacher": 50,
+        "level_admin": 50,
     }
 
 
