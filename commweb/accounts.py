@@ -28,6 +28,7 @@ from sqlalchemy.orm import aliased
 
 from commweb import audit
 from commweb.models import Account, AccountConsent, CourseChoice, MemberRow, RoomRow, now
+from commweb.providers.base import Provider
 
 __all__ = [
     "CREATED",
@@ -40,6 +41,7 @@ __all__ = [
     "add_accounts",
     "agree",
     "agreed",
+    "follow_settings",
     "link",
     "look_again",
     "look_at_all",
@@ -246,6 +248,15 @@ def look_again(connection: Connection, provider: str, person_id: str) -> None:
 def look_at_all(connection: Connection, provider: str) -> None:
     """Ask for every room of the provider to be looked at."""
     connection.execute(_ask(provider))
+
+
+def follow_settings(
+    connection: Connection, provider: Provider, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> None:
+    """Ask for every room to be looked at, when a setting changed that rooms have to follow.
+    ``new`` may lack what was not saved."""
+    if any(old[key] != new.get(key, old[key]) for key in provider.reapplied):
+        look_at_all(connection, provider.id)
 
 
 def places(connection: Connection, provider: str, person_id: str) -> list[Place]:

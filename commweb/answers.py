@@ -88,7 +88,7 @@ def _each(answer: object, kind: type[T], parts: Parts, who: str) -> list[T]:
     found: list[T] = []
     for item in answer:
         if not isinstance(item, kind):
-            _wrong(who, item, wanted, gave="an iterable with")
+            _wrong(who, item, wanted, gave="an iterable holding ")
         _check(item, parts, who)
         found.append(item)
     return found
@@ -97,15 +97,16 @@ def _each(answer: object, kind: type[T], parts: Parts, who: str) -> list[T]:
 def _check(value: object, parts: Parts, who: str) -> None:
     for name, given, right, wanted in parts(value):
         if not right:
-            _wrong(who, given, wanted, gave=f"a {type(value).__name__} whose {name} is")
+            _wrong(who, given, wanted, gave=f"a {type(value).__name__} whose {name} is ")
 
 
 def _wrong(who: str, given: object, wanted: str, *, gave: str = "") -> NoReturn:
     # The type only: the value may be a person's name or worse.
-    what = {type(None): "None", str: "an empty str" if given == "" else "a str"}.get(
-        type(given), f"of type {type(given).__name__}" if gave else f"a {type(given).__name__}"
-    )
-    raise WrongAnswer(f"{who} gave {gave} {what}; commweb needs {wanted}.".replace("  ", " "))
+    kind = type(given).__name__
+    what = "None" if given is None else f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+    if given == "":
+        what = "an empty str"
+    raise WrongAnswer(f"{who} gave {gave}{what}; commweb needs {wanted}.")
 
 
 def _id(value: object) -> bool:

@@ -35,7 +35,7 @@ from commweb.state import (
 )
 from commweb.web import api, build_blueprint
 from commweb.web.course_status import CourseStatus, course_status, course_status_once
-from commweb.web.menu import MenuItem, administration
+from commweb.web.menu import MenuItem, navigation
 
 __all__ = ["CommWeb", "CourseStatus", "MenuItem"]
 
@@ -143,7 +143,7 @@ class CommWeb:
     def navigation(self, person: Person | None) -> tuple[MenuItem, ...]:
         """The menu for ``person`` as data: items with ``text``, ``url`` and ``children``."""
         check_person(person, "The call of navigation()")
-        return administration(current_state(), person)
+        return navigation(current_state(), person)
 
     def provider_choices(self) -> list[tuple[str, str]]:
         """(id, name) of what a course may choose now; the first is no room."""
@@ -179,7 +179,7 @@ class CommWeb:
     def configure(
         self,
         provider: str,
-        values: Mapping[str, str | bool],
+        values: Mapping[str, str | bool | int],
         *,
         access_token: str | None = None,
         refresh_token: str | None = None,

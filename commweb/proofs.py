@@ -26,6 +26,7 @@ __all__ = [
     "forget",
     "pending",
     "redeem",
+    "revoke",
     "sent",
     "start",
 ]
@@ -162,6 +163,20 @@ def redeem(connection: Connection, key: str, provider: str, person_id: str, code
         return Verdict(False, remote_id, tries_left=tries_left)
     forget(connection, provider, person_id)
     return Verdict(True, remote_id, conversation)
+
+
+def revoke(connection: Connection, provider: str, person_id: str) -> str | None:
+    """The code is good no more, and the minute until another one goes on; the conversation it
+    was sent in, if there is one."""
+    conversation = connection.execute(
+        select(AccountProof.conversation).where(*_of(provider, person_id))
+    ).scalar()
+    connection.execute(
+        update(AccountProof)
+        .where(*_of(provider, person_id))
+        .values(tries_left=0, conversation=None)
+    )
+    return conversation
 
 
 def forget(connection: Connection, provider: str, person_id: str) -> str | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from sqlalchemy import Connection
+
+from commweb.accounts import follow_settings
 from commweb.encryption import Secret
 from commweb.errors import MisuseError
 from commweb.models import now
@@ -25,7 +28,7 @@ def known_provider(state: State, provider_id: str) -> Provider:
 def configure(
     state: State,
     provider_id: str,
-    values: Mapping[str, str | bool],
+    values: Mapping[str, str | bool | int],
     *,
     access: Secret | None = None,
     refresh: Secret | None = None,
@@ -39,17 +42,14 @@ def configure(
     Raises `UnknownSetting` for a key the provider does not have.
     """
     provider = known_provider(state, provider_id)
-    merged = {**state.values(provider).values, **values}
+    before = state.values(provider).values
+    merged = {**before, **values}
     expires = None
     if expires_in_seconds is not None:
         expires = now() + timedelta(seconds=expires_in_seconds)
-    state.settings.save(
-        provider_scope(provider_id),
-        provider.settings,
-        values,
-        expected_version=None,
-        actor=actor,
-        also=lambda connection: state.tokens(provider).replace(
+
+    def also(connection: Connection) -> None:
+        state.tokens(provider).replace(
             connection,
             base_url=provider.server_url(merged),
             access=access,
@@ -59,7 +59,16 @@ def configure(
             lifetime_seconds=int(expires_in_seconds) if expires_in_seconds else None,
             user_id=user_id,
             device_id=device_id,
-        ),
+        )
+        follow_settings(connection, provider, before, merged)
+
+    state.settings.save(
+        provider_scope(provider_id),
+        provider.settings,
+        values,
+        expected_version=None,
+        actor=actor,
+        also=also,
     )
     state.wake()
 

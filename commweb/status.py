@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from commweb.host import Person
 from commweb.i18n import gettext as _
-from commweb.links import web_link
+from commweb.links import app_link, web_link
 from commweb.models import Change, CourseChoice, CourseOption, MemberRow, RoomRow
 from commweb.providers.base import Provider, RoomLinks
 from commweb.state import State
@@ -189,7 +189,7 @@ def _status(chosen: _Chosen, row: Mapping[str, Any]) -> RoomStatus:
     name = str(chosen.provider.name)
     membership = None if row["membership"] == "removed" else row["membership"]
     # Who was invited has to open the room to accept.
-    mine = membership == "in" or (membership == "waiting" and bool(row["remote_user_id"]))
+    mine = membership in ("in", "invited")
     links = RoomLinks(None)
     if row["remote_id"] and row["status"] in OPEN:
         links = chosen.provider.room_links(
@@ -208,7 +208,7 @@ def _status(chosen: _Chosen, row: Mapping[str, Any]) -> RoomStatus:
         url=web_link(links.web),
         members=row["inside_count"],
         expected=row["expected"],
-        app_url=links.app,
+        app_url=app_link(links.app),
         membership=membership,
         membership_reason=row["membership_reason"],
         mine=mine,

@@ -169,8 +169,20 @@ class SimulatedBackend(Backend):
         reason = self.server.unusable.get(action.remote_user_id)
         if reason:
             return AccountFacts(action.remote_user_id, usable=False, reason=reason)
-        self.server.accounts[action.remote_user_id] = action.display_name
-        return AccountFacts(action.remote_user_id)
+        made = action.remote_user_id not in self.server.accounts
+        if made and not action.make:
+            return AccountFacts(action.remote_user_id, False, "There is no such account.")
+        if made or action.rename:
+            self.server.accounts[action.remote_user_id] = action.display_name
+        return AccountFacts(action.remote_user_id, made=made)
+
+    def whereabouts(self, remote_user_id: str) -> str:
+        if not remote_user_id.startswith("@") or ":" not in remote_user_id:
+            return "nowhere"
+        return "here" if remote_user_id.endswith(":sim") else "elsewhere"
+
+    def highest_level(self) -> int:
+        return 99 if self.server.older else 100
 
     def join(self, room: RoomRef, action: Join) -> None:
         self.server.called("join")

@@ -3,8 +3,8 @@
 A provider names its form in `commweb.providers.base.Provider.course_form`. The Communication page
 draws it while the provider is chosen and keeps its values for each course and provider::
 
-    class LinkOptions(CourseOptions):
-        url = StringField(_("Custom link URL"), validators=[required()])
+    class MeetingOptions(CourseOptions):
+        url = StringField(_("Meeting URL"), validators=[required()])
 
 Three keys mean something to every provider with rooms: ``name``, ``topic`` and ``picture``.
 """

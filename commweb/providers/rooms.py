@@ -223,7 +223,7 @@ class SetLevels(Action):
     def sentence(self) -> str:
         if not self.levels and self.read_only is not None:
             return _("Make the room read-only") if self.read_only else _("Open the room again")
-        people = ", ".join(self.names.get(key, key) for key in sorted(self.levels))
+        people = ", ".join(sorted({self.names.get(key, key) for key in self.levels}))
         return _("Change the power level of %(people)s", people=people)
 
 

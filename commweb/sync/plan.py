@@ -93,7 +93,8 @@ def guard(
     leaving = sum(1 for standing in people if _is_removal(standing))
     if leaving and not target.seats:
         return _("The course had members and now reads as empty. Confirm to remove everybody.")
-    ours = sum(1 for record in applied.members.values() if record.state in ("adding", "in"))
+    states = ("adding", "in", "invited")
+    ours = sum(1 for record in applied.members.values() if record.state in states)
     if ours >= GUARD_PEOPLE and leaving * 2 > ours:
         return ngettext(
             "%(count)d of %(all)d members would be removed. Confirm to do it.",

@@ -81,7 +81,7 @@ class Progress:
         """The person is in, or was invited."""
         if invited:
             reason = _("Was invited and has not accepted yet.")
-            self._set(person_id, state="waiting", reason=reason)
+            self._set(person_id, state="invited", reason=reason)
         else:
             self._set(person_id, state="in", reason=None)
 

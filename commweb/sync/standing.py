@@ -181,12 +181,12 @@ def _membership(
     same = record is not None and record.remote_user_id == remote
     went = seen is not None and membership == "leave" and seen.by_self
     # An invitation by somebody else is the person's own to answer.
-    if (was == "left" and membership != "knock") or (went and same and was in ("in", "waiting")):
+    if (was == "left" and membership != "knock") or (went and same and was in ("in", "invited")):
         return "left", _("Left the room by himself or herself.")
     if seat.account == "unusable":
         return "failing", seat.reason or _("The account cannot be used.")
     if membership == "invite" and seat.by_invitation:
-        return "waiting", _("Was invited and has not accepted yet.")
+        return "invited", _("Was invited and has not accepted yet.")
     return "adding", None
 
 

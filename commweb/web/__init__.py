@@ -11,6 +11,7 @@ from commweb.errors import MisuseError
 from commweb.fields import PageForm
 from commweb.state import State
 from commweb.web import (
+    account,
     admin,
     context,
     course,
@@ -60,6 +61,7 @@ def _children(state: State, api: Blueprint) -> Iterator[Blueprint]:
     yield providers.build()
     yield rooms.build()
     yield course.build()
+    yield account.build()
     yield api
     for provider in state.registry:
         form_class = provider.settings_form()

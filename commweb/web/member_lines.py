@@ -84,8 +84,6 @@ def _line(member: Member, row: Mapping[str, Any] | None) -> Line:
         state, reason = ("removing" if state == "in" else "suspended"), None
     elif state == "removed":
         state, reason = "waiting", None
-    elif state == "waiting" and row and row["remote_user_id"]:
-        state = "invited"
     return Line(
         person_id=member.person.id,
         name=member.person.display_name,

@@ -9,8 +9,9 @@ from flask import current_app, url_for
 from commweb.host import Permission, Person
 from commweb.i18n import gettext as _
 from commweb.state import State
+from commweb.web.own_account import provider_with_accounts
 
-__all__ = ["MenuItem", "administration"]
+__all__ = ["MenuItem", "administration", "navigation"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,18 @@ class MenuItem:
     text: str
     url: str | None = None
     children: tuple[MenuItem, ...] = ()
+
+
+def navigation(state: State, person: Person | None) -> tuple[MenuItem, ...]:
+    """Everything of ours that ``person`` may see: Site administration, and the page of one's own
+    account while there is a chat in which people have accounts."""
+    items = administration(state, person)
+    if person is None or not state.subsystem_on():
+        return items
+    provider = provider_with_accounts(state)
+    if provider is None:
+        return items
+    return (*items, MenuItem(str(provider.account_page), url_for("commweb.account.edit")))
 
 
 def administration(state: State, person: Person | None) -> tuple[MenuItem, ...]:

@@ -20,6 +20,7 @@ from commweb.host import Permission
 from commweb.i18n import gettext as _
 from commweb.providers.base import Provider
 from commweb.state import State, current_state, provider_scope
+from commweb.web.consequences import Consequences, consequences
 from commweb.web.effects import (
     find,
     flash_findings,
@@ -76,6 +77,10 @@ class ProviderPages:
         form = typed_form(state, self.provider, self.form_class)
         if not form.validate():
             return self._page(form, status=422)
+        follows = consequences(state, self.provider, form.plain_values(self.provider.settings))
+        if follows is not None and request.form.get("confirmed") != follows.key:
+            form.ask_again()
+            return self._page(form, follows=follows, status=422)
         secrets = form.secrets()
         try:
             save_settings(
@@ -151,7 +156,12 @@ class ProviderPages:
         return redirect(url_for(f"commweb.{self.provider.id}.settings", found=list(found)), 303)
 
     def _page(
-        self, form: SettingsForm, *, stale: bool = False, status: int = 200
+        self,
+        form: SettingsForm,
+        *,
+        stale: bool = False,
+        follows: Consequences | None = None,
+        status: int = 200,
     ) -> ResponseReturnValue:
         state = current_state()
         page = render_template(
@@ -159,6 +169,7 @@ class ProviderPages:
             provider=self.provider,
             form=form,
             stale=stale,
+            follows=follows,
             session=state.tokens(self.provider).read(),
             button=PageForm(formdata=None),
             enabled=is_enabled(state, self.provider),

@@ -19,6 +19,7 @@ from commweb.i18n import gettext as _
 from commweb.i18n import lazy_gettext
 from commweb.providers.base import Provider, SignedIn
 from commweb.state import State, current_state
+from commweb.web.consequences import consequences
 from commweb.web.effects import find, flash_findings, give_back, problem_sentence
 from commweb.web.permissions import acting_person
 from commweb.web.saving import empty_form, require_current, save_settings, typed_form
@@ -73,6 +74,10 @@ class SignInPages:
             return self._page(form)
         if not form.validate():
             return self._page(form, status=422)
+        if consequences(state, self.provider, form.plain_values(self.provider.settings)):
+            form.ask_again()
+            problem = _("The settings you changed have to be confirmed. Save them first.")
+            return self._page(form, problem=problem, status=422)
         person = acting_person(state)
         try:
             require_current(state, self.provider, form)

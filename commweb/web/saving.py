@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from commweb.accounts import follow_settings
 from commweb.connection import Session
 from commweb.encryption import Secret
 from commweb.errors import StaleSettings
@@ -64,6 +65,7 @@ def save_settings(
     Raises `StaleSettings` when somebody saved since the form was loaded.
     """
     values = form.plain_values(provider.settings)
+    before = state.values(provider).values
     expires_at: datetime | None = None
     lifetime_seconds: int | None = None
     if signed_in is not None:
@@ -83,6 +85,7 @@ def save_settings(
             user_id=signed_in.user_id if signed_in else None,
             device_id=signed_in.device_id if signed_in else None,
         )
+        follow_settings(connection, provider, before, values)
 
     give_back(state)
     state.settings.save(

@@ -35,17 +35,18 @@ _FOCUSED = """() => {
     const number = controls.indexOf(one);
     if (number < 0) return null;
     const box = one.getBoundingClientRect();
-    const inside = box.bottom > 0 && box.right > 0 && box.top < innerHeight && box.left < innerWidth;
+    const inside = box.bottom > 0 && box.top < innerHeight
+        && box.right > 0 && box.left < innerWidth;
     const visible = inside && looks(one) !== unfocused[number];
     return {number, visible, name: one.outerHTML.slice(0, 160)};
 }"""
 _NAMES = "numbers => numbers.map(number => controls[number].outerHTML.slice(0, 160))"
 _TOO_WIDE = """() => {
-    const width = document.documentElement.clientWidth;
-    if (document.documentElement.scrollWidth <= width) return [];
-    return [...document.querySelectorAll("body *")]
-        .filter(one => one.getBoundingClientRect().right > width + 1)
-        .map(one => one.outerHTML.slice(0, 120)).slice(0, 5);
+    const {clientWidth, scrollWidth} = document.documentElement;
+    if (scrollWidth <= clientWidth) return [];
+    const wide = [...document.querySelectorAll("body *")].filter(one =>
+        one.scrollWidth > clientWidth || one.getBoundingClientRect().right > clientWidth + 1);
+    return [`${scrollWidth} pixels`, ...wide.slice(-5).map(one => one.outerHTML.slice(0, 120))];
 }"""
 
 
@@ -75,9 +76,7 @@ def everybodys_problems(page: Page) -> list[str]:
 
 
 def _axe(page: Page, options: dict[str, Any]) -> list[str]:
-    answer = page.evaluate(
-        "options => axe.run({resultTypes: ['violations'], ...options})", options
-    )
+    answer = page.evaluate("options => axe.run({resultTypes: ['violations'], ...options})", options)
     return [
         f"{violation['id']}: {violation['help']}: {node['html'][:160]} {node['failureSummary']}"
         for violation in answer["violations"]

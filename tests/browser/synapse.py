@@ -15,7 +15,7 @@ from tests.synapse_eyes import SynapseEyes
 __all__ = ["NotedHomeserver", "eyes_of", "until"]
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 30.0
 
 
 class NotedHomeserver:

@@ -21,6 +21,7 @@ from tests.browser.visitors import Visitors, log_in, notice, save
 
 pytestmark = pytest.mark.xdist_group("browser-plain")
 
+
 def test_one_logs_in_where_one_wanted_to_go_and_logs_out(plain: Visitors) -> None:
     page = plain.signed_out()
     page.goto("/courses/1")

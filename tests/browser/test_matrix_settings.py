@@ -73,7 +73,12 @@ def saved(page: Page) -> None:
 
 
 def test_the_page_has_four_required_fields_and_tokens_are_masked(settings: Page) -> None:
-    for label, kind in ((HOME, "text"), (ELEMENT, "text"), (ACCESS, "password"), (REFRESH, "password")):
+    for label, kind in (
+        (HOME, "text"),
+        (ELEMENT, "text"),
+        (ACCESS, "password"),
+        (REFRESH, "password"),
+    ):
         expect(field(settings, label)).to_have_attribute("type", kind)
         expect(field(settings, label)).to_have_attribute("aria-required", "true")
         expect(field(settings, label)).to_have_value("")
@@ -161,8 +166,10 @@ def test_a_homeserver_that_never_answers_holds_the_page_up_for_ten_seconds_at_mo
     said: list[str] = []
     settings.expose_function("hear", lambda text: said.append(text))  # noqa: PLW0108
     settings.evaluate(
-        """() => document.querySelectorAll("[role=status]").forEach(place =>
-            new MutationObserver(() => hear(place.textContent)).observe(place, {childList: true}))"""
+        """() => document.querySelectorAll("[role=status]").forEach(place => {
+            const observer = new MutationObserver(() => hear(place.textContent));
+            observer.observe(place, {childList: true});
+        })"""
     )
     fill(settings, silent)
     button = settings.get_by_role("button", name="Save changes", exact=True)

@@ -119,3 +119,28 @@ def test_a_course_with_groups_and_long_names_is_for_everybody(
     assert problems(page) == []
     page.goto("/courses/")
     assert problems(page) == []
+
+
+def test_these_checks_find_faults(school: Visitors) -> None:
+    page = school.page()
+    page.evaluate(
+        """() => {
+            document.querySelector("main").insertAdjacentHTML("beforeend",
+                "<img src='/static/favicon.svg'><p class='text-nowrap'>"
+                + "wide ".repeat(500) + "</p>"
+                + "<a href='/' tabindex='-1'>away</a><p style='color: red'></p>");
+            for (const rule of ["outline", "box-shadow"])
+                document.querySelector("main .btn").style.setProperty(rule, "none", "important");
+        }"""
+    )
+    found = "\n".join(problems(page))
+    for fault in (
+        "image-alt",
+        "too wide: <p class",
+        "not reached by keyboard",
+        "focus is not visible",
+    ):
+        assert fault in found
+    (refused,) = school.problems
+    assert "Content Security Policy" in refused
+    school.problems.clear()

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.looking import everybodys_problems, keyboard_problems
 from tests.browser.visitors import Visitors, notice, save, turn_on
 
 pytestmark = pytest.mark.xdist_group("browser-plain")
@@ -161,6 +162,15 @@ def test_the_eye_works_without_javascript_and_a_disabled_provider_keeps_its_sett
     page.get_by_role("button", name="Enable Matrix", exact=True).click()
     expect(page.get_by_role("button", name="Disable Matrix", exact=True)).to_be_visible()
     assert name.evaluate("cell => getComputedStyle(cell).color") == bright
+
+
+def test_a_disabled_provider_is_dimmed_but_can_be_read(plain: Visitors) -> None:
+    page = plain.page()
+    turn_on(page)
+    page.goto(PROVIDERS)
+    page.get_by_role("button", name="Disable Matrix", exact=True).click()
+    expect(page.get_by_role("button", name="Enable Matrix", exact=True)).to_be_visible()
+    assert everybodys_problems(page) + keyboard_problems(page) == []
 
 
 def test_the_second_of_two_admins_is_told_that_the_first_changed_the_experimental_settings(

@@ -10,7 +10,8 @@ from tests.browser.running import ADMIN, RunningSite, password_of
 
 __all__ = ["Visitors", "log_in", "notice", "save", "turn_on"]
 
-PATIENCE_MILLISECONDS = 15_000
+PATIENCE_MILLISECONDS = 30_000
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 NOT_LOADED = "Failed to load resource"
 
 
@@ -83,7 +84,9 @@ def save(page: Page) -> None:
 
 def notice(page: Page, text: str) -> None:
     """The page says this in one of its messages."""
-    expect(page.get_by_role("status").or_(page.get_by_role("alert")).filter(has_text=text)).to_have_count(1)
+    expect(
+        page.get_by_role("status").or_(page.get_by_role("alert")).filter(has_text=text)
+    ).to_have_count(1)
 
 
 def turn_on(page: Page) -> None:

@@ -18,7 +18,7 @@ import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 WSGI = "tests.embedding.college.wsgi"
-LONGEST_SECONDS = 60.0
+LONGEST_SECONDS = 120.0
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -44,7 +44,7 @@ def flask(folder: Path, *words: str) -> tuple[subprocess.CompletedProcess[str], 
 
 
 def until(ready: Any, what: str) -> Any:
-    """What ``ready()`` gives once it gives something; fails after a minute."""
+    """What ``ready()`` gives once it gives something; fails after two minutes."""
     deadline = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < deadline:
         found = ready()

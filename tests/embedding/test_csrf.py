@@ -12,7 +12,7 @@ from flask_wtf import CSRFProtect
 
 from commweb import CommWeb
 from tests.embedding.college.host import College
-from tests.embedding.visiting import Open, Visitor, close, form_values, open_college
+from tests.embedding.visiting import Open, Visitor, form_values, open_college
 
 EXPERIMENTAL = "/communication/admin/experimental"
 PROVIDERS = "/communication/admin/communication/providers"
@@ -100,7 +100,8 @@ def test_the_json_service_is_exempt_where_the_host_says_so(tmp_path: Path, exemp
         answer = app.test_client().post("/communication/api/probe")
         assert answer.status_code == (200 if exempt else 400)
     finally:
-        close(app)
+        with app.app_context():
+            db.engine.dispose()
 
 
 def test_exempting_our_service_leaves_the_hosts_own_protected(college: Open) -> None:

@@ -18,9 +18,9 @@ BLOCKS = ("title", "head", "content", "scripts")
 
 
 def stylesheets(response: TestResponse) -> list[str]:
-    return re.findall(r'<link[^>]* href="([^"]*)"[^>]*rel="stylesheet"', response.text) + re.findall(
-        r'<link rel="stylesheet" href="([^"]*)"', response.text
-    )
+    return re.findall(
+        r'<link[^>]* href="([^"]*)"[^>]*rel="stylesheet"', response.text
+    ) + re.findall(r'<link rel="stylesheet" href="([^"]*)"', response.text)
 
 
 def page(folder: Path, url: str = ADMIN, **config: Any) -> TestResponse:
@@ -136,7 +136,7 @@ def test_with_the_hosts_bootstrap_our_stylesheet_comes_after_it(tmp_path: Path) 
         ({}, ["/communication/_commweb/static/commweb.css"]),
         ({"COMMWEB_STYLESHEET": None}, ["/communication/_commweb/static/commweb.css"]),
         ({"COMMWEB_STYLESHEET": ""}, []),
-        ({"COMMWEB_STYLESHEET": "/static/college.css?v=2&b=1"}, ["/static/college.css?v=2&amp;b=1"]),
+        ({"COMMWEB_STYLESHEET": "/static/c.css?v=2&b=1"}, ["/static/c.css?v=2&amp;b=1"]),
         ({"COMMWEB_STYLESHEET": "https://cdn.example/c.css"}, ["https://cdn.example/c.css"]),
     ],
 )  # fmt: skip
@@ -150,3 +150,21 @@ def test_a_host_without_a_layout_gets_ours(tmp_path: Path) -> None:
     response = page(tmp_path / "college", COMMWEB_LAYOUT="commweb/layout.html")
     assert 'class="commweb-page"' in response.text
     assert "college-menu" not in response.text
+
+
+def test_our_pages_need_no_inline_script_or_style(college: Open, agnes: Visitor) -> None:
+    number = college.write("Astronomy", "cuthbert")
+    college.run("commweb", "sync")
+    for url in (
+        ADMIN,
+        f"{ADMIN}experimental",
+        f"{ADMIN}communication/providers",
+        f"{ADMIN}communication/rooms",
+        f"{ADMIN}communication/rooms/1",
+        f"/communication/courses/{number}/communication",
+        f"/papers/{number}",
+    ):
+        text = agnes.get(url).text
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text), url
+        assert not re.search(r"\s(style|on\w+)=\"", text), url
+        assert "<style" not in text, url

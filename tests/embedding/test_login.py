@@ -44,7 +44,9 @@ def test_what_the_host_allows_is_what_a_person_may_do(college: Open) -> None:
         visitor = Visitor(college, handle)
         assert visitor.get(settings).status_code == expected, handle
         assert visitor.get(PROVIDERS).status_code == (200 if handle == "agnes" else 403)
-    assert Visitor(college, "cuthbert").get(f"/communication/courses/{number}/chat").status_code < 500
+    assert (
+        Visitor(college, "cuthbert").get(f"/communication/courses/{number}/chat").status_code < 500
+    )
 
 
 def test_a_page_the_host_does_not_have_is_answered_by_the_host(college: Open) -> None:

@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
 
+from commweb import CommWeb
 from commweb.errors import MisuseError
 from commweb.providers import Registry
+from tests.embedding.college.host import College
 from tests.embedding.college.models import db
 from tests.embedding.visiting import Open, Visitor, links, open_college
 from tests.simulated import SimulatedProvider, SimulatedServer
@@ -120,6 +123,19 @@ def test_a_prefix_without_its_slash_is_refused(tmp_path: Path) -> None:
         open_college(tmp_path / "college", COMMWEB_URL_PREFIX="chat"),
     ):
         pass
+
+
+def test_a_rule_the_host_registered_before_wins(tmp_path: Path) -> None:
+    app = Flask("early", instance_path=str(tmp_path))
+    app.config.update(
+        SECRET_KEY="x",
+        SQLALCHEMY_DATABASE_URI="sqlite://",
+        COMMWEB_SECRET_KEYS="kP1mHkRzHq3mJmqJk8b6N1t1zYxw8Zt1vJm4w0aQz5E=",
+        COMMWEB_URL_PREFIX="",
+    )
+    app.add_url_rule("/admin/", "own_admin", lambda: "the host's")
+    CommWeb(app, db=SQLAlchemy(app), host=College())
+    assert app.test_client().get("/admin/").text == "the host's"
 
 
 def test_the_hosts_blueprints_with_our_names_stay_where_they_were(

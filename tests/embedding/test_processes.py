@@ -12,7 +12,6 @@ from sqlalchemy import create_engine, inspect, text
 
 from tests.embedding.processes import WSGI, answers, flask, gunicorn, running, until
 
-
 pytestmark = pytest.mark.xdist_group("processes")
 
 

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html import unescape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from flask import Flask
@@ -63,20 +65,34 @@ def open_college(
 ) -> Iterator[Open]:
     """The college with its tables and people, and a provider of its own unless ``registry``."""
     folder.mkdir(exist_ok=True)
+    for name, content in _settled().items():
+        (folder / name).write_bytes(content)
     server = SimulatedServer()
     own = Registry([SimulatedProvider(server)])
     given.setdefault("TESTING", True)
     app = create_app(folder, registry=own if registry is None else registry, **given)
     try:
-        with app.app_context():
-            db.create_all()
-            comm.upgrade()
-            settle()
-            if not on:
+        if not on:
+            with app.app_context():
                 comm.set_enabled(False)
         yield Open(app, server)
     finally:
         close(app)
+
+
+@lru_cache
+def _settled() -> dict[str, bytes]:
+    """The database files of a college whose people came, made once and then copied."""
+    with TemporaryDirectory() as folder:
+        app = create_app(Path(folder), registry=Registry([]))
+        try:
+            with app.app_context():
+                db.create_all()
+                comm.upgrade()
+                settle()
+        finally:
+            close(app)
+        return {file.name: file.read_bytes() for file in Path(folder).glob("*.db")}
 
 
 def close(app: Flask) -> None:

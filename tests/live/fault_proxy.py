@@ -13,6 +13,7 @@ import re
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class FaultProxy:
         self._faults: list[Fault] = []
         self._seen: list[str] = []
         self._met: list[str] = []
+        self._statuses: Counter[int] = Counter()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._port = 0
@@ -126,6 +128,11 @@ class FaultProxy:
         with self._lock:
             return list(self._met)
 
+    def statuses(self) -> dict[int, int]:
+        """How many answers of the homeserver had which status."""
+        with self._lock:
+            return dict(self._statuses)
+
     def fault_for(self, line: str) -> Fault | None:
         """Note the request; what is to happen to it. For the relay."""
         with self._lock:
@@ -146,6 +153,8 @@ class FaultProxy:
             data = answer.read()
         finally:
             upstream.close()
+        with self._lock:
+            self._statuses[answer.status] += 1
         kept = {key: answer.headers[key] for key in ("Retry-After",) if answer.headers[key]}
         return _Reply(answer.status, data, answer.headers.get("Content-Type") or JSON, kept)
 

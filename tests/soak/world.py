@@ -8,19 +8,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from app import create_app
-from commweb.models import Change, RoomRow
+from commweb.models import Change, Connection, RoomRow, now
 from commweb.site import comm, db
 from commweb.site.children import Child, watched_module
 from commweb.site.homeserver import Homeserver, install_synapse
 from commweb.site.homeserver_setup import connect
 from commweb.site.models import Course, Enrolment, Role, User
 from commweb.site.seed import prepare
+from commweb.state import state_of
+from tests.live.fault_proxy import FaultProxy
 from tests.synapse_eyes import SynapseEyes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +38,7 @@ class World:
     app: Flask
     homeserver: Homeserver
     random: random.Random
+    proxy: FaultProxy
     workers: list[Child] = field(default_factory=list)
     made: int = 0
 
@@ -52,6 +56,19 @@ class World:
         )
         self.workers.append(child)
         return child
+
+    def kill(self, child: Child) -> None:
+        """SIGKILL, as when memory runs out."""
+        child.kill()
+        self.workers.remove(child)
+
+    def a_minute_passes(self) -> None:
+        """What waiting for a killed worker's leases comes to. The soak does wait."""
+        past = now() - timedelta(seconds=1)
+        with state_of(self.app).database.write() as connection:
+            for model in (RoomRow, Connection):
+                held = update(model).where(model.lease.is_not(None))
+                connection.execute(held.values(lease_until=past))
 
     def people(self, count: int) -> None:
         with self.app.app_context():
@@ -122,21 +139,27 @@ class World:
         with self.app.app_context():
             return int(db.session.scalar(select(func.count()).select_from(Course)) or 0)
 
+    def waiting(self) -> int:
+        """How many reports and rooms are waiting."""
+        dirty = RoomRow.synced_revision < RoomRow.revision
+        counts = [
+            select(func.count()).select_from(Change),
+            select(func.count()).select_from(RoomRow).where(dirty),
+        ]
+        with self.app.app_context():
+            return sum(int(db.session.scalar(count) or 0) for count in counts)
+
+    def session_state(self) -> str | None:
+        """How the stored session is."""
+        with self.app.app_context():
+            return comm.connection_state("matrix")
+
     def wait_until_quiet(self, seconds: float) -> float:
         """Until nothing is reported and nothing is due; how long it took. Raises after that."""
         started = time.monotonic()
         left = -1
         while time.monotonic() - started < seconds:
-            with self.app.app_context():
-                left = int(db.session.scalar(select(func.count()).select_from(Change)) or 0)
-                left += int(
-                    db.session.scalar(
-                        select(func.count())
-                        .select_from(RoomRow)
-                        .where(RoomRow.synced_revision < RoomRow.revision)
-                    )
-                    or 0
-                )
+            left = self.waiting()
             if left == 0:
                 return time.monotonic() - started
             time.sleep(0.25)
@@ -192,8 +215,9 @@ def _strays(eyes: SynapseEyes, known: set[str]) -> list[str]:
 def world(
     folder: Path, *, lifetime: str, workers: int, seed: int, lift_limits: bool = True
 ) -> Iterator[World]:
-    """A connected site in ``folder``; with ``lift_limits`` its account is free of Synapse's
-    default rate limits. Everything is stopped at the end."""
+    """A connected site in ``folder``, whose homeserver is behind a fault proxy; with
+    ``lift_limits`` its account is free of Synapse's default rate limits. Everything is stopped
+    at the end."""
     app = create_app({"INSTANCE": str(folder), **LOOPBACK_ONLY})
     server = Homeserver(
         folder / "homeserver",
@@ -202,26 +226,44 @@ def world(
         config={"bcrypt_rounds": 4},
     )
     server.start()
-    made = World(folder, app, server, random.Random(seed))
-    try:
-        prepare(app)
-        connect(app, server, folder)
-        if lift_limits:
-            bot = server.user_id("commweb").replace("@", "%40").replace(":", "%3A")
-            server.admin(
-                "POST",
-                f"/_synapse/admin/v1/users/{bot}/override_ratelimit",
-                json={"messages_per_second": 0, "burst_count": 0},
-            )
-        for _number in range(workers):
-            made.start_worker()
-        yield made
-    finally:
-        for child in made.workers:
-            child.stop(12)
-        server.stop()
-        with app.app_context():
-            db.session.remove()
-            db.engine.dispose()
-        app.extensions["commweb"].database.dispose()
-        app.extensions["commweb"].queue.close()
+    with FaultProxy.before(server.base_url) as proxy:
+        made = World(folder, app, server, random.Random(seed), proxy)
+        try:
+            prepare(app)
+            connect(app, server, folder)
+            _go_through(app, server, proxy.url)
+            if lift_limits:
+                bot = server.user_id("commweb").replace("@", "%40").replace(":", "%3A")
+                server.admin(
+                    "POST",
+                    f"/_synapse/admin/v1/users/{bot}/override_ratelimit",
+                    json={"messages_per_second": 0, "burst_count": 0},
+                )
+            for _number in range(workers):
+                made.start_worker()
+            yield made
+        finally:
+            for child in made.workers:
+                child.stop(12)
+            server.stop()
+            with app.app_context():
+                db.session.remove()
+                db.engine.dispose()
+            state_of(app).database.dispose()
+            state_of(app).queue.close()
+
+
+def _go_through(app: Flask, server: Homeserver, url: str) -> None:
+    """Another sign-in, for the address of the proxy."""
+    password = (server.folder / "admin_password").read_text(encoding="utf-8").strip()
+    answer = server.login("commweb", password, refresh_token=True)
+    with app.app_context():
+        comm.configure(
+            "matrix",
+            {"home_server_url": url},
+            access_token=answer["access_token"],
+            refresh_token=answer["refresh_token"],
+            expires_in_seconds=answer["expires_in_ms"] / 1000,
+            user_id=answer["user_id"],
+            device_id=answer["device_id"],
+        )

@@ -30,9 +30,13 @@ LONGEST_PAUSE_SECONDS = 86400.0
 
 class MatrixRefused(Refused):
     """A definite no from a homeserver. ``server_text`` is its own English sentence, for telling
-    answers with the same code apart; it is never shown, logged or stored."""
+    answers with the same code apart; it is never shown, logged, stored or pickled."""
 
     server_text: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kept = {name: value for name, value in vars(self).items() if name != "server_text"}
+        return type(self), self.args, kept
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,14 @@ class Upload:
 
     data: bytes
     media_type: str
+
+
+class Content(dict[str, Any]):
+    """A JSON object from a homeserver. It does not show itself: it may hold tokens, and tools
+    that report faults write down the variables of every function on the way."""
+
+    def __repr__(self) -> str:
+        return f"<JSON object of {len(self)} keys>"
 
 
 @dataclass(frozen=True)
@@ -145,7 +157,7 @@ def _object_in(body: bytes) -> Json | None:
         content = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    return Content(content) if isinstance(content, dict) else None
 
 
 def _error(reply: Reply, content: Json | None, path: str) -> ProviderError:

@@ -17,7 +17,7 @@ from flask_bootstrap import Bootstrap5
 from flask_migrate import Migrate
 from flask_wtf import CSRFProtect
 
-from commweb import CommWeb
+from commweb import CommWeb, Host
 from commweb.migrate import include_name
 from commweb.providers import Registry
 from tests.embedding.college.models import db
@@ -32,6 +32,7 @@ def create_app(
     folder: Path,
     registry: Registry | None = None,
     forms: Mapping[str, type[Any]] | None = None,
+    host: Host | None = None,
     **config: Any,
 ) -> Flask:
     """The site, with everything it writes in ``folder``."""
@@ -60,5 +61,5 @@ def create_app(
     if app.config["BOOTSTRAP"]:
         Bootstrap5(app)
     views.register(app)
-    comm.init_app(app, db=db, host=College(), registry=registry, forms=forms)
+    comm.init_app(app, db=db, host=host or College(), registry=registry, forms=forms)
     return app

@@ -26,9 +26,7 @@ from commweb.providers import Registry  # noqa: E402
 from tests.embedding.college import create_app, csrf  # noqa: E402
 from tests.simulated import SimulatedProvider, SimulatedServer  # noqa: E402
 
-app = create_app(
-    FOLDER, Registry([SimulatedProvider(SimulatedServer())]), COMMWEB_QUEUE_URL=None
-)
+app = create_app(FOLDER, Registry([SimulatedProvider(SimulatedServer())]), COMMWEB_QUEUE_URL=None)
 
 
 @app.get("/threads")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 OWN = "@bot:hs.test"
 
@@ -83,7 +84,7 @@ class Homeserver:
         return told or self._ordinary(seen)
 
     def _ordinary(self, seen: Seen) -> Told:
-        path = seen.path.partition("?")[0]
+        path = urlsplit(seen.path).path  # a proxy is asked for whole addresses
         pair = {
             "access_token": self.access,
             "refresh_token": self.refresh,

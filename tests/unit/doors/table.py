@@ -46,7 +46,7 @@ class Row:
     def address(self, world: World) -> str:
         """The address, with the ids of what is in the world."""
         if self.path:
-            return self.path
+            return self.path.format_map(world.ids)
         return re.sub(r"<(?:[^:<>]+:)?(\w+)>", lambda m: str(world.ids[m[1]]), self.rule)
 
     def fields(self, world: World) -> Mapping[str, Any]:
@@ -214,7 +214,13 @@ TABLE = (
     Row("POST", f"{ROOMS}/backfill", ADMINS_POST, ADMINS_OFF),
     Row("GET", ROOM, ADMINS, ADMINS_OFF),
     Row("POST", f"{ROOM}/retry", ADMINS_POST, ADMINS_OFF),
-    Row("POST", f"{ROOM}/confirm", ADMINS_POST, ADMINS_OFF),
+    Row(
+        "POST",
+        f"{ROOM}/confirm",
+        ADMINS_POST,
+        ADMINS_OFF,
+        path=f"{ROOMS}/{{held_room_id}}/confirm",
+    ),
     # commweb: courses
     Row("GET", COMMUNICATION, TEACHERS, TEACHERS_OFF),
     Row("POST", COMMUNICATION, TEACHERS_POST, TEACHERS_OFF, typed=_choice),

@@ -54,7 +54,9 @@ def test_each_person_gets_what_the_table_says(world: World, row: Row, on: bool) 
 
 
 @rows(GETS)
-def test_a_head_request_tells_the_same_without_a_body_and_changes_nothing(world: World, row: Row) -> None:
+def test_a_head_request_tells_the_same_without_a_body_and_changes_nothing(
+    world: World, row: Row
+) -> None:
     before = world.dump()
     for role in ROLES:
         response = world.ask(role, "HEAD", row.address(world))

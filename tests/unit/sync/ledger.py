@@ -20,10 +20,11 @@ from commweb.sync.known import Applied, AppliedMember, Intended, Policy, Target
 from commweb.sync.plan import Birth, plan
 from commweb.sync.progress import Progress
 from commweb.sync.standing import standings
-from tests.simulated import SimulatedBackend
 
 MEMBER = tuple(AppliedMember.__dataclass_fields__)
 DETAILS = ("name", "topic", "picture_digest", "picture_uri", "read_only")
+
+READS = frozenset({"observe", "identify", "find", "whereabouts", "highest_level", "close"})
 
 
 class Killed(BaseException):
@@ -91,18 +92,16 @@ class Fault:
 class FlakyBackend(Backend):
     """Does what the simulated one does, but for one fault."""
 
-    READS = frozenset({"observe", "identify", "find", "close"})
-
-    def __init__(self, backend: SimulatedBackend, fault: Fault | None) -> None:
+    def __init__(self, backend: Backend, fault: Fault | None) -> None:
         self._backend = backend
         self._fault = fault
         self._count = 0
 
     def __getattribute__(self, name: str) -> Any:
-        if name.startswith("_") or name == "READS":
+        if name.startswith("_"):
             return super().__getattribute__(name)
         method = getattr(self._backend, name)
-        if name in FlakyBackend.READS:
+        if name in READS:
             return method
         return lambda *given: self._call(method, *given)
 
@@ -154,7 +153,7 @@ def _look(
 def run(
     book: Book,
     target: Target | None,
-    backend: SimulatedBackend,
+    backend: Backend,
     policy: Policy,
     *,
     fault: Fault | None = None,

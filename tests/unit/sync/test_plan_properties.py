@@ -59,6 +59,7 @@ class Rooms(RuleBasedStateMachine):
         self.ever_enrolled: set[str] = set()
         self.hand_levels: dict[str, int] = {}
         self.settled = False
+        self.interrupted = False
 
     # The course.
 
@@ -88,16 +89,17 @@ class Rooms(RuleBasedStateMachine):
         self.room_now = replace(self.room_now, read_only=closed)
 
     def forget(self, person: str) -> None:
-        """An account changed while a lost reply hides the room: its level is not found again
-        (it is not in that room yet, so it has no use of it)."""
-        if not self.has_room():
+        """The level of an account that is given up in the middle of an interrupted run may stay
+        behind: the account is not in the room, so it has no use of it."""
+        if self.interrupted or not self.has_room():
             self.forgotten.add(self.account[person])
 
     @rule(person=people, number=small)
     def use_another_account(self, person: str, number: int) -> None:
+        before = self.account[person]
         self.forget(person)
         self.account[person] = f"@{person}{number}:sim"
-        if self.recorded(person) != "left":
+        if self.recorded(person) != "left" and self.account[person] != before:
             self.left.discard(person)
 
     @rule(one=people, other=people)
@@ -157,7 +159,7 @@ class Rooms(RuleBasedStateMachine):
         coming = membership in ("invite", "knock")
         if remote != OWN and not (coming and (self.room.is_in(remote) or not self.is_ours(person))):
             self.room.members[remote] = ObservedMember(membership)
-            if membership == "knock" or self.recorded(person) != "left":
+            if self.recorded(person) != "left":
                 self.left.discard(person)  # nobody can tell any more that he left by himself
             self.notice_an_empty_room()
 
@@ -234,12 +236,13 @@ class Rooms(RuleBasedStateMachine):
                 if key not in {self.account[person] for person in self.roles}
             }
         self.ever_enrolled |= {self.account[person] for person in self.roles}
-        banned = {
-            person
-            for person in self.left
-            if self.has_room() and self.membership(self.account[person]) == "ban"
-        }
-        self.left = {person for person in self.left - banned if person in self.roles}
+        if self.has_room():
+            self.left = {
+                person
+                for person in self.left
+                if self.membership(self.account[person]) not in ("ban", "knock")
+            }
+        self.left &= set(self.roles)
         seen = run(self.book, self.target, self.backend, self.policy, fault=fault, eager=eager)
         self.check_plan(seen.actions)
 
@@ -250,13 +253,14 @@ class Rooms(RuleBasedStateMachine):
     @rule(fault=faults, eager=st.booleans())
     def run_into_a_fault(self, fault: Fault, eager: bool) -> None:
         self.run(fault, eager=eager)
+        self.interrupted = True
 
     @rule()
     def run_to_the_end(self) -> None:
         self.run(None)
         if self.book.room.get("name") is None:
             self.run(None)  # a room found after a lost reply is looked at once more
-        self.settled = True
+        self.settled, self.interrupted = True, False
 
     def check_plan(self, actions: tuple[Action, ...]) -> None:
         for action in actions:

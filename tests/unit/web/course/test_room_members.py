@@ -168,9 +168,7 @@ def test_a_room_of_another_course_cannot_be_reached(
     assert reply.status_code == 404
 
 
-def test_a_button_without_its_token_does_nothing(
-    classroom: Classroom, make_room: MakeRoom
-) -> None:
+def test_a_button_without_its_token_does_nothing(classroom: Classroom, make_room: MakeRoom) -> None:
     make_room()
     assert classroom.visit("ada").post(f"{MEMBERS}/again", room="1").status_code == 400
 

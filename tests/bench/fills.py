@@ -1,0 +1,163 @@
+"""Filling rooms: commweb against the bare clients, each on the same fresh servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tests.bench.measure import Fill, median, ratios
+from tests.bench.neighbour import busy_neighbour
+from tests.bench.options import Options
+from tests.bench.world import Arena, WorkerProcess, arena
+
+__all__ = ["neighbour", "pairs", "shapes", "threads"]
+
+Rounds = list[dict[str, Fill]]
+Step = Callable[[Arena, WorkerProcess, str, Options], Fill]
+
+
+def _commweb(site: Arena, worker: WorkerProcess, label: str, size: Options) -> Fill:
+    return site.by_commweb(label, worker, size.courses, size.people)
+
+
+def _fast(site: Arena, worker: WorkerProcess, label: str, size: Options) -> Fill:
+    with site.fast_fill():
+        return site.by_commweb(label, worker, size.courses, size.people, who="fast fill")
+
+
+def _bound(site: Arena, worker: WorkerProcess, label: str, size: Options) -> Fill:
+    return site.bound(label, size.workers, size.courses, size.people)
+
+
+def _round_robin(site: Arena, worker: WorkerProcess, label: str, size: Options) -> Fill:
+    return site.bound(label, size.workers, size.courses, size.people, "round_robin")
+
+
+def _naive(site: Arena, worker: WorkerProcess, label: str, size: Options) -> Fill:
+    return site.naive(label, size.courses, size.people)
+
+
+PAIR: dict[str, Step] = {"commweb": _commweb, "bound": _bound, "bound again": _bound}
+SHAPES: dict[str, Step] = {
+    "commweb": _commweb,
+    "fast fill": _fast,
+    "round robin": _round_robin,
+    "naive": _naive,
+}
+
+
+def _rounds(count: int, steps: dict[str, Step], size: Options) -> Iterator[dict[str, Fill]]:
+    """A fresh server a round; every second round goes backwards, because a server slows down as
+    the acting account's rooms grow."""
+    for number in range(count):
+        order = list(steps) if number % 2 == 0 else list(reversed(steps))
+        with arena(threads=size.workers) as site:
+            worker = site.workers[0]
+            done = {
+                name: steps[name](site, worker, f"r{number}x{place}", size)
+                for place, name in enumerate(order)
+            }
+        for name in steps:
+            print(f"  {number + 1:2}  {_line(name, done[name])}", flush=True)
+        yield done
+
+
+def _line(name: str, fill: Fill) -> str:
+    return (
+        f"{name:12} {fill.rate:6.2f} memberships/s  {fill.requests_per_membership:.2f} requests "
+        f"each  own CPU {fill.client_cpu:5.2f} s  Synapse {fill.synapse_cpu:6.2f} s "
+        f"({fill.synapse_ms_per_request:5.2f} ms a request)  {fill.peak_mib:4.0f} MiB"
+    )
+
+
+def _against(rounds: Sequence[dict[str, Fill]], one: str, other: str) -> dict[str, Any]:
+    """How ``one`` compares to ``other``: the ratios of the rounds."""
+    both = [(done[one], done[other]) for done in rounds]
+    return {
+        "speed": ratios(a.rate / b.rate for a, b in both),
+        "cpu": ratios(a.client_cpu / b.client_cpu for a, b in both),
+        "synapse_cpu_per_request": ratios(
+            a.synapse_ms_per_request / b.synapse_ms_per_request for a, b in both
+        ),
+    }
+
+
+def _medians(rounds: Sequence[dict[str, Fill]]) -> dict[str, dict[str, float]]:
+    """The median figures of each client."""
+    return {
+        name: {
+            "memberships_per_second": round(median(done[name].rate for done in rounds), 2),
+            "requests_per_membership": round(
+                median(done[name].requests_per_membership for done in rounds), 3
+            ),
+            "own_cpu_seconds": round(median(done[name].client_cpu for done in rounds), 2),
+            "synapse_cpu_seconds": round(median(done[name].synapse_cpu for done in rounds), 2),
+            "synapse_ms_per_request": round(
+                median(done[name].synapse_ms_per_request for done in rounds), 2
+            ),
+            "peak_mib": round(median(done[name].peak_mib for done in rounds), 1),
+        }
+        for name in rounds[0]
+    }
+
+
+def _raw(rounds: Sequence[dict[str, Fill]]) -> list[dict[str, Any]]:
+    return [{name: fill.as_json() for name, fill in done.items()} for done in rounds]
+
+
+def pairs(size: Options) -> dict[str, Any]:
+    """commweb, the bound and the bound once more: A B B on one server, B B A on the next."""
+    rounds = list(_rounds(size.pairs, PAIR, size))
+    return {
+        "medians": _medians(rounds),
+        "commweb_over_bound": _against(rounds, "commweb", "bound"),
+        "bound_over_itself": _against(rounds, "bound again", "bound"),
+        "rounds": _raw(rounds),
+    }
+
+
+def shapes(size: Options) -> dict[str, Any]:
+    """commweb against the other ways to do the same."""
+    rounds = list(_rounds(size.rounds, SHAPES, size))
+    return {
+        "medians": _medians(rounds),
+        **{
+            f"commweb_over_{name.replace(' ', '_')}": _against(rounds, "commweb", name)
+            for name in SHAPES
+            if name != "commweb"
+        },
+        "rounds": _raw(rounds),
+    }
+
+
+def threads(size: Options) -> dict[str, Any]:
+    """commweb with 1, 2, 4 and 8 worker threads: upwards on one server, downwards on another."""
+    found: dict[int, list[Fill]] = {1: [], 2: [], 4: [], 8: []}
+    for number, order in enumerate((list(found), list(reversed(found)))):
+        with arena() as site:
+            for count in order:
+                worker = site.worker(count)
+                site.by_commweb(f"w{number}x{count}", worker, 1, 3)
+                label = f"t{number}x{count}"
+                found[count].append(site.by_commweb(label, worker, size.courses, size.people))
+                worker.child.stop(12)
+                print(f"   {_line(f'{count} threads', found[count][-1])}", flush=True)
+    rates = {count: [round(fill.rate, 2) for fill in fills] for count, fills in found.items()}
+    best = max(rates, key=lambda count: sum(rates[count]))
+    return {"memberships_per_second": rates, "best": best}
+
+
+def neighbour(size: Options) -> dict[str, Any]:
+    """The bound beside a process that does nothing but use a processor for a part of the time:
+    what a request costs Synapse depends on who else computes."""
+    found: list[dict[str, Any]] = []
+    for number, order in enumerate(((0, 10, 50), (50, 10, 0))):
+        with arena() as site:
+            for share in order:
+                with busy_neighbour(share):
+                    fill = site.bound(
+                        f"n{number}x{share}", size.workers, size.courses, size.people
+                    )
+                print(f"   {_line(f'beside {share} %', fill)}", flush=True)
+                found.append({"busy_percent": share, **fill.as_json()})
+    return {"rounds": found}

@@ -1,0 +1,311 @@
+"""What every `Backend` does, simulated or real: the engine and its tests rely on this."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from typing import Any
+
+import pytest
+
+from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled
+from commweb.providers.rooms import (
+    CreateRoom,
+    DeleteRoom,
+    EnsureAccount,
+    Join,
+    ObservedRoom,
+    Picture,
+    Remove,
+    RepairPower,
+    RoomRef,
+    SetLevels,
+    SetName,
+    SetPicture,
+    SetTopic,
+)
+from commweb.sync.plan import follows
+from tests.contract.worlds import World
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
+    "0000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+)
+PICTURE = Picture("digest", "image/png", lambda: PNG)
+
+
+def creation(**changes: Any) -> CreateRoom:
+    values: dict[str, Any] = {
+        "name": "Algebra",
+        "topic": "Numbers",
+        "slug": "algebra",
+        "creation_key": secrets.token_hex(16),
+        "creation_started_at_seconds": None,
+        "levels": {},
+        "picture": None,
+        "origin": {"instance": "default", "course": "1", "group": ""},
+    }
+    return CreateRoom(**{**values, **changes})
+
+
+def ref_to(action: CreateRoom, remote_id: str | None = None) -> RoomRef:
+    return RoomRef("1", "", action.creation_key, remote_id)
+
+
+def make_room(world: World, **changes: Any) -> RoomRef:
+    action = creation(**changes)
+    return ref_to(action, world.backend.create(ref_to(action), action))
+
+
+def id_of(room: RoomRef) -> str:
+    assert room.remote_id is not None
+    return room.remote_id
+
+
+def make_person(world: World, name: str) -> str:
+    """Somebody with an account that no other test has."""
+    remote = world.backend.identify(f"{name}-{secrets.token_hex(4)}", frozenset())
+    facts = world.backend.ensure_account(EnsureAccount(name, remote, name.title()))
+    assert facts.usable, facts.reason
+    return remote
+
+
+def join(world: World, room: RoomRef, remote: str, **more: Any) -> None:
+    world.backend.join(room, Join("1", remote, "Somebody", **more))
+
+
+def member_of(world: World, name: str, room: RoomRef) -> str:
+    remote = make_person(world, name)
+    join(world, room, remote)
+    return remote
+
+
+def look(world: World, room: RoomRef) -> ObservedRoom:
+    seen = world.backend.observe(room)
+    assert seen is not None
+    return seen
+
+
+def membership(world: World, room: RoomRef, remote: str) -> tuple[str, bool]:
+    seen = look(world, room).members[remote]
+    return seen.membership, seen.by_self
+
+
+def delete_until_gone(world: World, room: RoomRef) -> None:
+    pause = threading.Event()
+    delete_id = world.backend.delete(room, DeleteRoom())
+    while delete_id is not None:
+        pause.wait(0.1)
+        delete_id = world.backend.delete(room, DeleteRoom(delete_id))
+
+
+def course_levels(world: World, room: RoomRef) -> dict[str, int]:
+    """The listed levels, but for the acting account's own in older rooms."""
+    levels = dict(look(world, room).levels)
+    levels.pop(world.own_id, None)
+    return levels
+
+
+def test_a_room_is_made_as_asked_for(world: World) -> None:
+    ada = make_person(world, "ada")
+    room = make_room(world, levels={ada: 50})
+    seen = look(world, room)
+    assert (seen.remote_id, seen.name, seen.topic) == (room.remote_id, "Algebra", "Numbers")
+    assert (seen.picture_uri, seen.read_only, seen.replaced_by) == (None, False, None)
+    assert (seen.own_id, seen.own_in_room, seen.own_can_manage) == (world.own_id, True, True)
+    assert {key for key, one in seen.members.items() if one.membership == "join"} == {world.own_id}
+    assert (course_levels(world, room), seen.default_level) == ({ada: 50}, 0)
+
+
+def test_the_acting_account_has_power_by_creation_or_by_its_level(world: World) -> None:
+    seen = look(world, make_room(world, levels={world.own_id: 50}))
+    if world.own_id in seen.creators:
+        assert world.own_id not in seen.levels
+    else:
+        assert seen.levels[world.own_id] == 100
+
+
+def test_the_same_key_gives_the_same_room(world: World) -> None:
+    action = creation()
+    first = world.backend.create(ref_to(action), action)
+    assert world.backend.create(ref_to(action), action) == first
+    assert make_room(world).remote_id != first
+
+
+def test_a_room_whose_creation_got_no_reply_is_found(world: World) -> None:
+    action = creation()
+    assert world.backend.find(ref_to(action), action.slug, 1.0) is None
+    made = world.backend.create(ref_to(action), action)
+    found = world.backend.find(ref_to(action), action.slug, 1.0)
+    assert found is not None
+    assert (found.remote_id, found.complete) == (made, True)
+
+
+def test_a_room_that_never_was_is_gone(world: World) -> None:
+    assert world.backend.observe(RoomRef("1", "", "key", "!never-was")) is None
+
+
+def test_names_become_accounts_that_nobody_has(world: World) -> None:
+    first = world.backend.identify("Ada", frozenset())
+    assert world.backend.identify("Ada", frozenset()) == first
+    assert world.backend.identify("Ada", frozenset({first})) != first
+
+
+def test_an_account_is_made_once(world: World) -> None:
+    remote = make_person(world, "ada")
+    for known in (False, True):
+        facts = world.backend.ensure_account(EnsureAccount("1", remote, "Ada", known=known))
+        assert (facts.remote_user_id, facts.usable, facts.reason) == (remote, True, None)
+
+
+def test_people_come_and_go_and_repeating_it_changes_nothing(world: World) -> None:
+    room, ada = make_room(world), make_person(world, "ada")
+    for _time in range(2):
+        join(world, room, ada)
+        assert membership(world, room, ada)[0] == "join"
+    for _time in range(2):
+        world.backend.remove(room, Remove("1", ada, "Ada"))
+        assert membership(world, room, ada) == ("leave", False)
+    join(world, room, ada)
+    assert membership(world, room, ada)[0] == "join"
+
+
+def test_somebody_who_was_never_in_can_be_removed(world: World) -> None:
+    room, ada = make_room(world), make_person(world, "ada")
+    world.backend.remove(room, Remove("1", ada, "Ada"))
+    assert ada not in look(world, room).members or membership(world, room, ada)[0] == "leave"
+
+
+def test_somebody_who_left_by_himself_is_told_apart_and_can_be_put_in_again(world: World) -> None:
+    room = make_room(world)
+    ada = member_of(world, "ada", room)
+    world.leave(id_of(room), ada)
+    assert membership(world, room, ada) == ("leave", True)
+    join(world, room, ada)
+    assert membership(world, room, ada)[0] == "join"
+
+
+def test_somebody_banned_stays_banned(world: World) -> None:
+    room = make_room(world)
+    ada = member_of(world, "ada", room)
+    world.set_membership(id_of(room), ada, "ban")
+    with pytest.raises(Refused):
+        join(world, room, ada)
+    world.backend.remove(room, Remove("1", ada, "Ada"))
+    assert membership(world, room, ada)[0] == "ban"
+    world.set_membership(id_of(room), ada, "leave")
+    assert membership(world, room, ada) == ("leave", False)
+    join(world, room, ada)
+    assert membership(world, room, ada)[0] == "join"
+
+
+def test_somebody_without_an_account_cannot_join(world: World) -> None:
+    room = make_room(world)
+    nobody = world.backend.identify(f"nobody-{secrets.token_hex(4)}", frozenset())
+    with pytest.raises(Refused):
+        join(world, room, nobody)
+
+
+def test_somebody_is_invited_once_and_not_put_in(world: World) -> None:
+    room, ada = make_room(world), make_person(world, "ada")
+    for _time in range(2):
+        join(world, room, ada, by_invitation=True)
+        assert membership(world, room, ada)[0] == "invite"
+    world.backend.remove(room, Remove("1", ada, "Ada"))
+    assert membership(world, room, ada) == ("leave", False)
+
+
+def test_name_and_topic_change_and_the_topic_clears(world: World) -> None:
+    room = make_room(world)
+    for _time in range(2):
+        world.backend.set_name(room, SetName("Geometry"))
+        world.backend.set_topic(room, SetTopic("Shapes"))
+    seen = look(world, room)
+    assert (seen.name, seen.topic) == ("Geometry", "Shapes")
+    world.backend.set_topic(room, SetTopic(""))
+    assert look(world, room).topic == ""
+
+
+def test_a_picture_is_uploaded_shown_and_cleared(world: World) -> None:
+    room = make_room(world)
+    uri = world.backend.upload(PICTURE)
+    for _time in range(2):
+        assert world.backend.set_picture(room, SetPicture(PICTURE, uri)) == uri
+    assert look(world, room).picture_uri == uri
+    assert world.backend.set_picture(room, SetPicture(None)) is None
+    assert look(world, room).picture_uri is None
+
+
+def test_levels_change_in_one_write_and_leave_the_others_alone(world: World) -> None:
+    room = make_room(world)
+    ada, bob, cyd = (member_of(world, name, room) for name in ("ada", "bob", "cyd"))
+    world.set_level(id_of(room), cyd, 70)
+    for _time in range(2):
+        world.backend.set_levels(room, SetLevels({ada: 50, bob: 50}))
+        assert course_levels(world, room) == {ada: 50, bob: 50, cyd: 70}
+    for _time in range(2):
+        world.backend.set_levels(room, SetLevels({ada: None, bob: 25}))
+        assert course_levels(world, room) == {bob: 25, cyd: 70}
+    assert look(world, room).own_can_manage
+
+
+def test_a_room_is_read_only_and_open_again(world: World) -> None:
+    room = make_room(world)
+    for wanted in (True, True, False, False):
+        world.backend.set_levels(room, SetLevels({}, read_only=wanted))
+        assert look(world, room).read_only is wanted
+
+
+def test_a_level_above_our_own_or_a_listed_creator_is_refused(world: World) -> None:
+    room, ada = make_room(world), make_person(world, "ada")
+    unwise = world.own_id if world.own_id in look(world, room).creators else ada
+    with pytest.raises(Refused):
+        world.backend.set_levels(room, SetLevels({unwise: 101}))
+    assert course_levels(world, room) == {}
+
+
+def test_an_acting_account_out_of_its_room_comes_back_on_an_invitation(world: World) -> None:
+    room = make_room(world)
+    ada = member_of(world, "ada", room)
+    world.leave_ourselves(id_of(room))
+    assert not look(world, room).own_in_room
+    bob = make_person(world, "bob")
+    with pytest.raises(RoomUnsettled):
+        join(world, room, bob)
+    with pytest.raises(RoomUnsettled):
+        world.backend.set_name(room, SetName("Geometry"))
+    with pytest.raises(Refused):
+        world.backend.repair_power(room, RepairPower())
+    world.invite_us(id_of(room), ada)
+    world.backend.repair_power(room, RepairPower())
+    seen = look(world, room)
+    assert (seen.own_in_room, seen.own_can_manage) == (True, True)
+    world.backend.set_name(room, SetName("Geometry"))
+
+
+def test_an_upgraded_room_names_the_one_that_replaces_it(world: World) -> None:
+    room = make_room(world)
+    newer = world.upgrade(id_of(room))
+    assert look(world, room).replaced_by == newer
+    seen = look(world, RoomRef("1", "", room.creation_key, newer))
+    assert (seen.name, seen.replaced_by) == ("Algebra", None)
+    assert follows(seen)
+
+
+def test_a_deleted_room_is_gone(world: World) -> None:
+    room = make_room(world)
+    ada = member_of(world, "ada", room)
+    for _time in range(2):
+        delete_until_gone(world, room)
+        assert world.backend.observe(room) is None
+    with pytest.raises(RoomGone):
+        join(world, room, ada)
+    with pytest.raises(ProviderError) as caught:
+        world.backend.set_name(room, SetName("Geometry"))
+    assert caught.value.retryable
+
+
+def test_a_room_everybody_left_is_gone(world: World) -> None:
+    room = make_room(world)
+    world.leave_ourselves(id_of(room))
+    assert world.backend.observe(room) is None

@@ -1,0 +1,128 @@
+"""Worlds in which a backend works, and hands in them that are not the backend's."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from commweb.providers.base import Backend
+from commweb.providers.matrix.session import HomeserverSession
+from commweb.site.homeserver import Homeserver
+from tests.simulated import (
+    JOINED,
+    OWN,
+    ObservedMember,
+    SimulatedBackend,
+    SimulatedRoom,
+    SimulatedServer,
+)
+
+
+class World(Protocol):
+    """A server with a backend at work on it; ``own_id`` is the acting account."""
+
+    backend: Backend
+    own_id: str
+
+    def leave(self, room_id: str, user: str) -> None:
+        """The person leaves by himself."""
+
+    def invite_us(self, room_id: str, user: str) -> None:
+        """A member invites the acting account."""
+
+    def leave_ourselves(self, room_id: str) -> None:
+        """The acting account leaves."""
+
+    def set_membership(self, room_id: str, user: str, membership: str) -> None:
+        """A moderator bans the person, or lifts the ban (leave)."""
+
+    def set_level(self, room_id: str, user: str, level: int) -> None:
+        """A moderator gives the person a level."""
+
+    def upgrade(self, room_id: str) -> str:
+        """Upgrade the room as the acting account; the new room's id."""
+
+    def close(self) -> None:
+        """Give everything back."""
+
+
+class SimulatedWorld:
+    def __init__(self, *, older: bool) -> None:
+        self.server = SimulatedServer(older=older)
+        self.backend: Backend = SimulatedBackend(self.server)
+        self.own_id = OWN
+
+    def leave(self, room_id: str, user: str) -> None:
+        self.server.rooms[room_id].members[user] = ObservedMember("leave", by_self=True)
+
+    def invite_us(self, room_id: str, user: str) -> None:
+        self.server.rooms[room_id].members[OWN] = ObservedMember("invite")
+
+    def leave_ourselves(self, room_id: str) -> None:
+        self.leave(room_id, OWN)
+
+    def set_membership(self, room_id: str, user: str, membership: str) -> None:
+        self.server.rooms[room_id].members[user] = ObservedMember(membership)
+
+    def set_level(self, room_id: str, user: str, level: int) -> None:
+        self.server.rooms[room_id].levels[user] = level
+
+    def upgrade(self, room_id: str) -> str:
+        old = self.server.rooms[room_id]
+        new = SimulatedRoom(self.server.new_id(), "", old.name, old.topic, creator=old.creator)
+        new.levels = dict(old.levels)
+        new.members[OWN] = JOINED
+        self.server.rooms[new.id] = new
+        old.replaced_by = new.id
+        return new.id
+
+    def close(self) -> None:
+        pass
+
+
+class SynapseWorld:
+    """A real Synapse. Accounts that leave or invite get ``password`` first."""
+
+    def __init__(
+        self, homeserver: Homeserver, session: HomeserverSession, backend: Backend, password: str
+    ) -> None:
+        self.backend = backend
+        self.own_id = session.acting().user_id
+        self._homeserver = homeserver
+        self._session = session
+        self._password = password
+
+    def _as(self, user: str, room_id: str, what: str, body: dict[str, Any]) -> None:
+        name = user.partition(":")[0].removeprefix("@")
+        self._homeserver.ensure_people([(name, name.upper())], self._password)
+        token = self._homeserver.login(name, self._password)["access_token"]
+        path = f"/_matrix/client/v3/rooms/{quote(room_id, safe='')}/{what}"
+        self._homeserver._call("POST", path, json=body, token=token)
+
+    def leave(self, room_id: str, user: str) -> None:
+        self._as(user, room_id, "leave", {})
+
+    def invite_us(self, room_id: str, user: str) -> None:
+        self._as(user, room_id, "invite", {"user_id": self.own_id})
+
+    def leave_ourselves(self, room_id: str) -> None:
+        self._session.client.leave(room_id)
+
+    def set_membership(self, room_id: str, user: str, membership: str) -> None:
+        content = {"membership": membership}
+        self._session.client.put_state(room_id, "m.room.member", content, user)
+
+    def set_level(self, room_id: str, user: str, level: int) -> None:
+        client = self._session.client
+        content = dict(client.state(room_id, "m.room.power_levels"))
+        content["users"] = {**content.get("users", {}), user: level}
+        client.put_state(room_id, "m.room.power_levels", content)
+
+    def upgrade(self, room_id: str) -> str:
+        path = f"/_matrix/client/v3/rooms/{quote(room_id, safe='')}/upgrade"
+        answer = self._homeserver.admin("POST", path, json={"new_version": "12"})
+        return str(answer["replacement_room"])
+
+    def close(self) -> None:
+        self.backend.close()
+        self._session.close()

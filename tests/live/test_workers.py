@@ -1,0 +1,154 @@
+"""Worker processes that are killed, doubled, or cut off from their files: nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from commweb.site import db
+from commweb.site.children import Child
+from commweb.site.models import Course
+from tests.live.crew import wait_until
+from tests.soak.world import World, world
+
+KILLS = 4
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The course site with a Synapse of its own behind the proxy, and no worker yet."""
+    with world(tmp_path_factory.mktemp("workers"), lifetime="5m", workers=0, seed=7) as made:
+        made.people(15)
+        yield made
+
+
+@pytest.fixture
+def crowd(site: World) -> Iterator[World]:
+    """The same, quiet before and after each test, with every worker stopped at the end."""
+    yield site
+    site.proxy.heal()
+    for child in list(site.workers):
+        child.stop(12)
+        site.workers.remove(child)
+    site.a_minute_passes()
+
+
+def all_is_equal(site: World) -> None:
+    site.wait_until_quiet(120)
+    assert site.differences() == []
+    assert site.session_state() == "ok"
+
+
+def leases(site: World) -> list[str]:
+    with closing(sqlite3.connect(database(site))) as connection:
+        rows = connection.execute("SELECT lease FROM commweb_room WHERE lease IS NOT NULL")
+        return [row[0] for row in rows.fetchall()]
+
+
+def database(site: World) -> Path:
+    with site.app.app_context():
+        return Path(str(db.engine.url.database))
+
+
+def some_changes(site: World, count: int) -> None:
+    for _number in range(count):
+        site.one_change(deletions=False)
+
+
+def test_a_worker_killed_in_the_middle_is_followed_by_one_that_goes_on(crowd: World) -> None:
+    for _round in range(KILLS):
+        for _number in range(2):
+            crowd.new_course()
+        some_changes(crowd, 4)
+        child = crowd.start_worker()
+        stop_at = crowd.proxy.count() + crowd.random.randint(1, 25)
+        wait_until("the worker has got so far", lambda: crowd.proxy.count() >= stop_at)
+        crowd.kill(child)
+        crowd.a_minute_passes()
+    crowd.start_worker()
+    all_is_equal(crowd)
+
+
+def test_two_processes_with_four_threads_each_make_one_room_a_course(crowd: World) -> None:
+    crowd.start_worker()
+    crowd.start_worker()
+    made = crowd.proxy.count("/createRoom")
+    for _number in range(6):
+        crowd.new_course()
+        some_changes(crowd, 5)
+    all_is_equal(crowd)
+    assert crowd.proxy.count("/createRoom") == made + 6
+
+
+def test_a_worker_that_is_asked_to_stop_gives_its_rooms_back(crowd: World) -> None:
+    child = crowd.start_worker()
+    for _number in range(4):
+        crowd.new_course()
+    wait_until("it works on a room", lambda: leases(crowd) != [])
+    assert child.stop(12) == 0
+    crowd.workers.remove(child)
+    assert leases(crowd) == []
+    crowd.start_worker()
+    all_is_equal(crowd)
+
+
+def test_the_queue_may_be_deleted_while_everything_runs(crowd: World) -> None:
+    crowd.start_worker()
+    crowd.new_course()
+    all_is_equal(crowd)
+    files = list(crowd.folder.glob("commweb-queue.db*"))
+    assert files
+    for file in files:
+        file.unlink()
+    crowd.new_course()
+    some_changes(crowd, 3)
+    all_is_equal(crowd)
+    assert (crowd.folder / "commweb-queue.db").exists()
+
+
+def test_a_database_that_is_locked_for_ten_seconds_is_waited_for(crowd: World) -> None:
+    crowd.start_worker()
+    crowd.new_course()
+    all_is_equal(crowd)
+    some_changes(crowd, 6)
+    with closing(sqlite3.connect(database(crowd), timeout=30, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        threading.Event().wait(10)
+        other.execute("ROLLBACK")
+    all_is_equal(crowd)
+
+
+def limit_files(child: Child, size: int) -> None:
+    """No file of the process may grow beyond ``size`` bytes: to it the disk is full."""
+    resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="The limit is one of POSIX systems.")
+def test_a_full_disk_loses_nothing_and_is_noticed_when_there_is_room_again(crowd: World) -> None:
+    child = crowd.start_worker()
+    crowd.new_course()
+    all_is_equal(crowd)
+    limit_files(child, 1)
+    asked = crowd.proxy.count()
+    crowd.new_course()
+    some_changes(crowd, 6)
+    threading.Event().wait(4)
+    assert child.exit_code() is None
+    assert crowd.waiting() > 0
+    # Nothing is done that could not be written down before.
+    assert crowd.proxy.count("createRoom") == len(course_ids(crowd)) - 1
+    assert crowd.proxy.count() <= asked + 12
+    limit_files(child, resource.RLIM_INFINITY)
+    all_is_equal(crowd)
+
+
+def course_ids(site: World) -> list[int]:
+    with site.app.app_context():
+        return [course.id for course in db.session.query(Course)]

@@ -1,0 +1,245 @@
+"""Long runs with faults: random changes, random faults, kills, Synapse's own rate limits.
+
+``SOAK_MINUTES`` is how long the random faults last (30). What was seen goes to
+``instance/soak.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import sqlite3
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from commweb.site import db
+from tests.live.crew import wait_until
+from tests.live.fault_proxy import Fault
+from tests.soak.world import ROOT, World, world
+
+MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
+COURSES = int(os.environ.get("SOAK_COURSES", "50"))
+KILLS = int(os.environ.get("SOAK_KILLS", "50"))
+BEYOND_THE_LIMIT = 13
+"""Synapse lets an account make ten rooms at once, and then one a minute."""
+REPORT = ROOT / "instance" / "soak.json"
+QUICK = (
+    "reset before the server did the work",
+    "reset after the server did the work",
+    "cut in the middle of the body",
+    "500",
+    "500 after the server did the work",
+    "502 with a page",
+    "a page instead of JSON",
+    "garbage instead of JSON",
+    "429",
+    "delay",
+)
+SLOW = ("slow first byte", "dripping body", "never-ending body")
+
+
+def tell(part: str, **found: Any) -> None:
+    """Add what a test saw to the report, and say it."""
+    REPORT.parent.mkdir(exist_ok=True)
+    try:
+        report = json.loads(REPORT.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        report = {}
+    report[part] = found
+    parts = [value for value in report.values() if isinstance(value, dict)]
+    report["differences"] = sum(len(value.get("differences", ())) for value in parts)
+    report["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, {platform.python_version()}"
+    REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(part, json.dumps(found))
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
+    ordered = sorted(seconds)
+    return {
+        "median": round(statistics.median(ordered), 1),
+        "nine_of_ten": round(ordered[int(len(ordered) * 0.9)], 1),
+        "longest": round(ordered[-1], 1),
+    }
+
+
+def test_fifty_killed_workers_lose_nothing(tmp_path: Path) -> None:
+    with world(tmp_path, lifetime="1m", workers=0, seed=50) as soak:
+        soak.people(30)
+        for _number in range(5):
+            soak.new_course()
+        for _number in range(KILLS):
+            if soak.course_count() < 20:
+                soak.new_course()
+            for _change in range(3):
+                soak.one_change()
+            child = soak.start_worker()
+            stop_at = soak.proxy.count() + soak.random.randint(1, 40)
+            reached = _reached(soak, stop_at)
+            ends = time.monotonic() + 20
+            wait_until("it was there or idle", lambda: reached() or time.monotonic() > ends)  # noqa: B023
+            soak.kill(child)
+        soak.start_worker()
+        quiet = soak.wait_until_quiet(400)
+        differences = soak.differences()
+        state = soak.session_state()
+        tell(
+            "kills",
+            kills=KILLS,
+            differences=differences,
+            session=state,
+            seconds_to_all_equal=round(quiet, 1),
+        )
+        assert (differences, state) == ([], "ok")
+
+
+def _reached(soak: World, count: int) -> Callable[[], bool]:
+    return lambda: soak.proxy.count() >= count
+
+
+def test_synapses_own_rate_limits_are_waited_for(tmp_path: Path) -> None:
+    with world(tmp_path, lifetime="5m", workers=2, seed=429, lift_limits=False) as soak:
+        soak.people(20)
+        for _number in range(BEYOND_THE_LIMIT):
+            soak.new_course()
+        made = soak.wait_until_quiet(900)
+        for _number in range(15):
+            soak.one_change(deletions=False)
+        changed = soak.wait_until_quiet(900)
+        differences = soak.differences()
+        limited = soak.proxy.statuses().get(429, 0)
+        tell(
+            "limits",
+            courses=BEYOND_THE_LIMIT,
+            differences=differences,
+            session=soak.session_state(),
+            answers_429=limited,
+            requests=soak.proxy.count(),
+            seconds_for_the_rooms=round(made, 1),
+            seconds_for_the_changes=round(changed, 1),
+        )
+        assert (differences, soak.session_state()) == ([], "ok")
+        assert limited > 0
+
+
+@dataclass
+class Storm:
+    """Random faults while random changes go on; after each, how long it took to be equal."""
+
+    soak: World
+    random: random.Random
+    met: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    changes: int = 0
+
+    def round(self) -> list[str]:
+        """One fault from beginning to end; where rooms and courses differ after it."""
+        faults: list[Callable[[], None]] = [
+            *[self.quick] * 8,
+            *[self.server_down] * 2,
+            self.server_killed,
+            self.slow,
+            self.worker_killed,
+            self.queue_deleted,
+            self.database_locked,
+        ]
+        fault = self.random.choice(faults)
+        fault()
+        self.met[fault.__name__] += 1
+        self.soak.proxy.heal()
+        self.seconds.append(self.soak.wait_until_quiet(400))
+        return self.soak.differences()
+
+    def keep_changing(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            if self.soak.course_count() < COURSES and self.random.random() < 0.5:
+                self.soak.new_course()
+            else:
+                self.soak.one_change()
+            self.changes += 1
+            threading.Event().wait(self.random.uniform(0.1, 0.6))
+
+    def quick(self) -> None:
+        for _number in range(self.random.randint(1, 3)):
+            kind = self.random.choice(QUICK)
+            times = self.random.randint(1, 25)
+            self.soak.proxy.script(Fault(kind, "", times, seconds=self.random.uniform(0.2, 3)))
+            self.met[kind] += 1
+        self.keep_changing(self.random.uniform(3, 12))
+
+    def slow(self) -> None:
+        kind = self.random.choice(SLOW)
+        self.soak.proxy.script(Fault(kind, "", self.random.randint(1, 3), seconds=3600))
+        self.met[kind] += 1
+        self.keep_changing(self.random.uniform(5, 15))
+
+    def server_down(self) -> None:
+        self.soak.proxy.down()
+        self.keep_changing(self.random.uniform(2, 20))
+        self.soak.proxy.up()
+
+    def server_killed(self) -> None:
+        self.soak.new_course()
+        at = self.soak.proxy.count() + self.random.randint(1, 10)
+        reached, ends = _reached(self.soak, at), time.monotonic() + 10
+        wait_until("it was there or idle", lambda: reached() or time.monotonic() > ends)
+        self.soak.homeserver.kill()
+        self.keep_changing(self.random.uniform(1, 5))
+        self.soak.homeserver.start()
+
+    def worker_killed(self) -> None:
+        self.keep_changing(self.random.uniform(1, 4))
+        self.soak.kill(self.random.choice(self.soak.workers))
+        self.keep_changing(self.random.uniform(1, 4))
+        self.soak.start_worker()
+
+    def queue_deleted(self) -> None:
+        for file in self.soak.folder.glob("commweb-queue.db*"):
+            file.unlink(missing_ok=True)
+        self.keep_changing(3)
+
+    def database_locked(self) -> None:
+        self.keep_changing(2)
+        with self.soak.app.app_context():
+            path = str(db.engine.url.database)
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            threading.Event().wait(self.random.uniform(2, 12))
+            other.execute("ROLLBACK")
+
+
+def test_half_an_hour_of_random_changes_and_faults(tmp_path: Path) -> None:
+    seed = int(os.environ.get("SOAK_SEED", "30"))
+    with world(tmp_path, lifetime="1m", workers=2, seed=seed) as soak:
+        soak.people(40)
+        for _number in range(COURSES):
+            soak.new_course()
+        soak.wait_until_quiet(300)
+        storm = Storm(soak, random.Random(seed))
+        ends = time.monotonic() + MINUTES * 60
+        differences: list[str] = []
+        while time.monotonic() < ends and not differences:
+            differences = storm.round()
+        tell(
+            "faults",
+            minutes=MINUTES,
+            courses=COURSES,
+            differences=differences,
+            session=soak.session_state(),
+            changes=storm.changes,
+            requests=soak.proxy.count(),
+            faults=dict(storm.met),
+            faulty_answers=len(soak.proxy.met()),
+            seconds_from_fault_over_to_all_equal=spread(storm.seconds),
+            all_seconds=[round(one, 1) for one in storm.seconds],
+        )
+        assert (differences, soak.session_state()) == ([], "ok")

@@ -1,0 +1,546 @@
+"""The page "My ... account": who sees what, linking with a code, consent, passwords."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from commweb.accounts import account_of, link
+from commweb.encryption import Secret
+from commweb.errors import ProviderError, SignInNeeded, Unreachable
+from commweb.i18n import lazy_gettext
+from commweb.models import Account, AccountProof, CourseChoice, MemberRow, RoomRow, now
+from commweb.providers import Registry
+from commweb.providers.base import People, Provider, ProviderContext
+from commweb.providers.rooms import AccountFacts
+from commweb.settings import Setting
+from tests.sites import Site, person, site, student
+from tests.unit.web.conftest import Visitor, beside, events, shown
+
+PAGE = "/communication/account"
+MINE = "@mine:chat.example"
+
+
+class Desk(People):
+    """A homeserver that remembers what it was asked."""
+
+    def __init__(self, provider: ChatProvider) -> None:
+        self.provider = provider
+
+    def examine(self, remote_user_id: str) -> AccountFacts:
+        self.provider.ask()
+        reason = self.provider.unusable.get(remote_user_id)
+        return AccountFacts(remote_user_id, usable=reason is None, reason=reason)
+
+    def send_code(self, remote_user_id: str, text: str) -> str:
+        self.provider.ask()
+        self.provider.messages.append((remote_user_id, text))
+        return f"!dm{len(self.provider.messages)}"
+
+    def end_conversation(self, conversation: str) -> None:
+        self.provider.ask()
+        self.provider.ended.append(conversation)
+
+    def set_password(self, remote_user_id: str, password: Secret) -> None:
+        self.provider.ask()
+        self.provider.passwords.append((remote_user_id, password.reveal()))
+
+    def close(self) -> None:
+        self.provider.open_desks -= 1
+
+
+class ChatProvider(Provider):
+    """A provider in which people have accounts."""
+
+    id = "chat"
+    name = lazy_gettext("Chat")
+    account_page = lazy_gettext("My Chat account")
+    account_label = lazy_gettext("Chat user ID")
+    settings = (
+        Setting("account_mode", "create"),
+        Setting("ask_consent", False),
+        Setting("link_without_proof", False),
+        Setting("allow_chat_password", False),
+        Setting("sso_provider_id", ""),
+    )
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, str]] = []
+        self.passwords: list[tuple[str, str]] = []
+        self.ended: list[str] = []
+        self.unusable: dict[str, str] = {}
+        self.fault: ProviderError | None = None
+        self.open_desks = 0
+        self.asked = 0
+        self.before_ask = lambda: None
+
+    def ask(self) -> None:
+        self.asked += 1
+        self.before_ask()
+        if self.fault is not None:
+            raise self.fault
+
+    def people(self, context: ProviderContext, deadline_seconds: float) -> People:
+        assert deadline_seconds <= 10
+        self.open_desks += 1
+        return Desk(self)
+
+    def account_problem(self, remote_user_id: str) -> str | None:
+        return None if remote_user_id.startswith("@") else "This is no user ID."
+
+
+@pytest.fixture
+def chat() -> ChatProvider:
+    return ChatProvider()
+
+
+@pytest.fixture
+def school(tmp_path: Path, chat: ChatProvider) -> Iterator[Site]:
+    with site(tmp_path, Registry([chat])) as made:
+        before = made.state.network.before_send
+        assert before is not None
+        chat.before_ask = before
+        with made.app.app_context():
+            made.comm.set_enabled(True)
+        yield made
+        assert chat.open_desks == 0
+
+
+@pytest.fixture
+def ada(school: Site) -> Visitor:
+    return Visitor(school, "ada")
+
+
+@pytest.fixture
+def bob(school: Site) -> Visitor:
+    return Visitor(school, "bob")
+
+
+def configure(school: Site, **values: Any) -> None:
+    with school.app.app_context():
+        school.comm.configure("chat", values)
+
+
+def press(visitor: Visitor, action: str, **fields: str) -> Any:
+    return visitor.post(f"{PAGE}/{action}", csrf_token=visitor.token(PAGE), **fields)
+
+
+def code_of(chat: ChatProvider) -> str:
+    found = re.search(r"\b\d{6,8}\b", chat.messages[-1][1])
+    assert found
+    return found[0]
+
+
+def account(school: Site, person_id: str = "ada") -> Any:
+    with school.state.database.read() as connection:
+        return account_of(connection, "chat", person_id)
+
+
+def give_account(school: Site, *, made: bool = True, **values: Any) -> None:
+    row = {"provider": "chat", "person_id": "ada", "remote_user_id": "@ada:chat.example"}
+    row |= {"origin": "created", "display_name": "Ada", "checked_at": now(), **values}
+    row["made_user_id"] = row["remote_user_id"] if made else None
+    with school.state.database.write() as connection:
+        connection.execute(insert(Account).values(**row))
+
+
+def give_room(school: Site, state: str, reason: str | None = None, **room: Any) -> None:
+    course = room.pop("course", "1")
+    school.campus.add(course, student("ada"), name=f"Course {course}")
+    values = {"course_id": course, "provider": "chat", "wanted": True, "remote_id": "!r", **room}
+    with school.state.database.write() as connection:
+        connection.execute(
+            insert(CourseChoice).values(
+                course_id=course, provider="chat", course_name=f"Course {course}"
+            )
+        )
+        row = connection.execute(
+            insert(RoomRow).values(**{"status": "ready", **values}).returning(RoomRow.id)
+        )
+        member = {"room_id": row.scalar_one(), "person_id": "ada", "state": state, "reason": reason}
+        connection.execute(insert(MemberRow).values(**member, display_name="Ada"))
+
+
+def test_nobody_who_is_not_logged_in_sees_the_page(school: Site) -> None:
+    nobody = Visitor(school, None)
+    for response in (nobody.get(PAGE), nobody.post(f"{PAGE}/unlink")):
+        assert response.status_code == 302
+        assert response.headers["Location"] == f"/login?next={PAGE}"
+
+
+def test_the_page_is_not_there_while_the_subsystem_is_off(school: Site, ada: Visitor) -> None:
+    with school.app.app_context():
+        school.comm.set_enabled(False)
+    assert ada.get(PAGE).status_code == 404
+    assert ada.post(f"{PAGE}/unlink").status_code == 404
+
+
+def test_the_page_is_not_there_while_no_provider_has_accounts(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    admin = Visitor(school)
+    providers = "/communication/admin/communication/providers"
+    admin.press(f"{providers}/chat/disable", providers)
+    assert ada.get(PAGE).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "action", ["link", "confirm", "cancel", "unlink", "agree", "again", "password"]
+)
+def test_nothing_happens_without_the_pages_token(school: Site, ada: Visitor, action: str) -> None:
+    configure(school, allow_chat_password=True)
+    give_account(school)
+    response = ada.post(f"{PAGE}/{action}", user_id=MINE, password="long enough 1", code="1")
+    assert response.status_code in (400, 422)
+    assert account(school).origin == "created"
+
+
+def test_the_menu_leads_to_the_page_while_it_is_there(school: Site) -> None:
+    with school.app.test_request_context(headers={"X-Person": "ada"}):
+        (item,) = school.comm.navigation(school.campus.current_person())
+        assert (item.text, item.url) == ("My Chat account", PAGE)
+        school.comm.set_enabled(False)
+        assert school.comm.navigation(school.campus.current_person()) == ()
+
+
+def test_the_account_in_use_is_shown(school: Site, ada: Visitor, bob: Visitor) -> None:
+    give_account(school)
+    page = ada.get(PAGE)
+    assert "<h1>My Chat account</h1>" in page.text
+    assert "@ada:chat.example This account was made for you." in shown(page)
+    assert 'value="@ada:chat.example"' in page.text
+    assert "@ada:chat.example" not in bob.get(PAGE).text
+
+
+@pytest.mark.parametrize(
+    ("mode", "sentence"),
+    [
+        ("create", "An account is made for you as soon as one of your courses has a room."),
+        ("invite", "You are invited under your name here once one of your courses has a room."),
+        ("linked", "You have no account here. Link one of your own to get into your rooms."),
+    ],
+)
+def test_who_has_no_account_is_told_what_comes(
+    school: Site, ada: Visitor, mode: str, sentence: str
+) -> None:
+    configure(school, account_mode=mode)
+    assert sentence in shown(ada.get(PAGE))
+
+
+def test_an_account_is_linked_with_the_code_that_was_sent_to_it(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    give_room(school, "in")
+    text = ada.follow(press(ada, "link", user_id=f" {MINE} "))
+    assert f"A code is on its way to {MINE}." in text
+    assert f"A code was sent to {MINE} in a private chat." in text
+    assert account(school) is None
+    assert chat.messages[0][0] == MINE
+    code = code_of(chat)
+    text = ada.follow(press(ada, "confirm", code=f"{code[:4]} {code[4:]}"))
+    assert f"The account {MINE} is linked. Your rooms follow." in text
+    assert f"{MINE} You have linked this account." in text
+    assert account(school).origin == "linked"
+    assert chat.ended == ["!dm1"]
+    with school.state.database.read() as connection:
+        dirty = RoomRow.synced_revision < RoomRow.revision
+        assert connection.execute(select(RoomRow.id).where(dirty)).all()
+
+
+def test_the_code_is_nowhere_but_in_the_message(
+    school: Site, ada: Visitor, chat: ChatProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = ada.follow(press(ada, "link", user_id=MINE))
+    code = code_of(chat)
+    with school.state.database.read() as connection:
+        rows = [dict(row) for row in connection.execute(select(AccountProof.__table__)).mappings()]
+    for text in (pages, str(rows), caplog.text, str(events(school)), ada.get(PAGE).text):
+        assert code not in text
+
+
+def test_a_wrong_code_says_how_many_tries_are_left(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    press(ada, "link", user_id=MINE)
+    wrong = f"{(int(code_of(chat)) + 1) % 10**8:08d}"
+    for words in ("4 more times", "3 more times", "2 more times", "1 more time."):
+        response = press(ada, "confirm", code=wrong)
+        assert response.status_code == 422
+        assert words in beside(response, "code")
+    assert press(ada, "confirm", code=wrong).status_code == 422
+    response = press(ada, "confirm", code=code_of(chat))
+    assert response.status_code == 422
+    assert account(school) is None
+    assert 'name="code"' not in ada.get(PAGE).text
+
+
+@pytest.mark.parametrize("typed", ["", "abc", "1234567", "123456789", "１２３４５６７８"])
+def test_what_cannot_be_a_code_costs_no_try(
+    school: Site, ada: Visitor, chat: ChatProvider, typed: str
+) -> None:
+    press(ada, "link", user_id=MINE)
+    response = press(ada, "confirm", code=typed)
+    assert response.status_code == 422
+    assert beside(response, "code")
+    with school.state.database.read() as connection:
+        assert connection.execute(select(AccountProof.tries_left)).scalar() == 5
+
+
+def test_a_code_is_good_for_the_person_who_asked_only(
+    ada: Visitor, bob: Visitor, chat: ChatProvider, school: Site
+) -> None:
+    press(ada, "link", user_id=MINE)
+    assert press(bob, "confirm", code=code_of(chat)).status_code == 422
+    assert account(school, "bob") is None
+
+
+def test_another_code_waits_a_minute_and_asks_the_homeserver_nothing_before(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    press(ada, "link", user_id=MINE)
+    asked = chat.asked
+    response = press(ada, "link", user_id="@victim:chat.example")
+    assert response.status_code == 422
+    assert "Another one can be sent in" in beside(response, "user_id")
+    assert 'value="@victim:chat.example"' in response.text
+    assert chat.asked == asked
+    with school.state.database.write() as connection:
+        connection.execute(update(AccountProof).values(sent_at=now().replace(year=2020)))
+    assert press(ada, "link", user_id=MINE).status_code == 303
+    assert chat.ended == ["!dm1"]
+
+
+def test_giving_up_ends_the_conversation_and_keeps_the_minute(
+    ada: Visitor, chat: ChatProvider
+) -> None:
+    press(ada, "link", user_id=MINE)
+    assert "Nothing was linked." in ada.follow(press(ada, "cancel"))
+    assert chat.ended == ["!dm1"]
+    assert press(ada, "confirm", code=code_of(chat)).status_code == 422
+    assert press(ada, "link", user_id=MINE).status_code == 422
+
+
+def test_two_people_cannot_link_one_account(
+    school: Site, ada: Visitor, bob: Visitor, chat: ChatProvider
+) -> None:
+    press(ada, "link", user_id=MINE)
+    code = code_of(chat)
+    press(bob, "link", user_id=MINE)
+    assert press(bob, "confirm", code=code_of(chat)).status_code == 303
+    response = press(ada, "confirm", code=code)
+    assert response.status_code == 422
+    assert "This account belongs to somebody else here." in response.text
+    assert account(school) is None
+    response = press(ada, "link", user_id=MINE)
+    assert "belongs to somebody else" in beside(response, "user_id")
+
+
+def test_what_is_no_account_is_refused_beside_the_field(
+    ada: Visitor, chat: ChatProvider, school: Site
+) -> None:
+    chat.unusable["@gone:chat.example"] = "The account is deactivated."
+    for typed, words in (
+        ("", "This field is required."),
+        ("mine", "This is no user ID."),
+        ("@gone:chat.example", "The account is deactivated."),
+    ):
+        response = press(ada, "link", user_id=typed)
+        assert response.status_code == 422
+        assert beside(response, "user_id") == words
+    assert chat.messages == []
+    assert press(ada, "link", user_id=MINE).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Unreachable("The homeserver does not answer."), "The homeserver does not answer."),
+        (SignInNeeded("The tokens are dead."), "The site is not signed in to the chat now."),
+    ],
+)
+def test_a_homeserver_that_fails_is_said_and_costs_no_minute(
+    ada: Visitor, chat: ChatProvider, fault: ProviderError, words: str
+) -> None:
+    chat.fault = fault
+    response = press(ada, "link", user_id=MINE)
+    assert response.status_code == 422
+    assert words in shown(response)
+    assert f'value="{MINE}"' in response.text
+    chat.fault = None
+    assert press(ada, "link", user_id=MINE).status_code == 303
+
+
+def test_a_code_that_could_not_be_sent_is_forgotten(
+    school: Site, ada: Visitor, chat: ChatProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_desk: Desk, _remote: str, _text: str) -> str:
+        raise Unreachable("The homeserver does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Desk, "send_code", fail)
+        assert press(ada, "link", user_id=MINE).status_code == 422
+    assert press(ada, "link", user_id=MINE).status_code == 303
+
+
+def test_without_proof_the_account_is_linked_at_once_where_the_admin_allows_it(
+    school: Site, ada: Visitor, bob: Visitor, chat: ChatProvider
+) -> None:
+    configure(school, link_without_proof=True)
+    assert "is linked" in ada.follow(press(ada, "link", user_id=MINE))
+    assert chat.messages == []
+    assert account(school).origin == "linked"
+    response = press(bob, "link", user_id=MINE)
+    assert "belongs to somebody else" in beside(response, "user_id")
+
+
+def test_unlinking_goes_back_to_the_account_that_was_made(school: Site, ada: Visitor) -> None:
+    give_account(school)
+    with school.state.database.write() as connection:
+        link(connection, "chat", "ada", MINE)
+    assert "not linked any more" in ada.follow(press(ada, "unlink"))
+    assert account(school).remote_user_id == "@ada:chat.example"
+
+
+def test_consent_is_asked_for_and_given_on_the_page(school: Site, ada: Visitor) -> None:
+    configure(school, ask_consent=True)
+    give_room(school, "waiting", "Has to agree.", remote_id="!r")
+    text = shown(ada.get(PAGE))
+    assert "You have no account yet. One is made for you once you agree." in text
+    assert "You are added to the room once you agree to an account." in text
+    assert "Thank you." in ada.follow(press(ada, "agree"))
+    assert "Agree and get an account" not in ada.get(PAGE).text
+    assert events(school)[-1][:3] == ("ada", "account.agreed", "chat")
+
+
+def test_a_chat_password_is_passed_on_and_kept_nowhere(
+    school: Site, ada: Visitor, chat: ChatProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    configure(school, allow_chat_password=True)
+    give_account(school)
+    secret = " correct horse battery "
+    response = press(ada, "password", password=secret, password_again=secret)
+    assert "The chat password is set. Sign in as @ada:chat.example." in ada.follow(response)
+    assert chat.passwords == [("@ada:chat.example", secret)]
+    assert events(school)[-1][:3] == ("ada", "account.password_set", "chat")
+    database = (Path(school.app.instance_path) / "campus.db").read_bytes()
+    for text in (caplog.text, str(events(school)), ada.get(PAGE).text):
+        assert secret.strip() not in text
+    assert secret.strip().encode() not in database
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "field", "words"),
+    [
+        ("", "", "password", "This field is required."),
+        ("short", "short", "password", "Use at least 10 characters."),
+        ("long enough 1", "long enough 2", "password_again", "The two passwords are not the same."),
+    ],
+)
+def test_a_password_that_is_not_good_is_refused_and_not_shown(
+    school: Site,
+    ada: Visitor,
+    chat: ChatProvider,
+    first: str,
+    second: str,
+    field: str,
+    words: str,
+) -> None:
+    configure(school, allow_chat_password=True)
+    give_account(school)
+    response = press(ada, "password", password=first, password_again=second)
+    assert response.status_code == 422
+    assert beside(response, field) == words
+    assert chat.passwords == []
+    assert not first or first not in response.text
+
+
+@pytest.mark.parametrize(
+    ("values", "made", "linked"),
+    [
+        ({"allow_chat_password": False}, True, False),
+        ({"allow_chat_password": True, "sso_provider_id": "oidc-school"}, True, False),
+        ({"allow_chat_password": True}, False, False),
+        ({"allow_chat_password": True}, True, True),
+    ],
+)
+def test_a_password_is_for_accounts_of_ours_without_single_sign_on_only(
+    school: Site,
+    ada: Visitor,
+    chat: ChatProvider,
+    values: Mapping[str, Any],
+    made: bool,
+    linked: bool,
+) -> None:
+    configure(school, **values)
+    give_account(school, made=made)
+    if linked:
+        with school.state.database.write() as connection:
+            link(connection, "chat", "ada", MINE)
+    assert "Set a chat password" not in ada.get(PAGE).text
+    secret = "long enough 1"
+    assert press(ada, "password", password=secret, password_again=secret).status_code == 403
+    assert chat.passwords == []
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "words", "link"),
+    [
+        ("in", None, "You are in the room.", True),
+        ("invited", "Was invited.", "You are invited. Open the chat to accept.", True),
+        ("left", None, "You left the room. Your teacher can add you again.", False),
+        ("banned", None, "A moderator of the chat banned you from the room.", False),
+        ("adding", None, "You are being added to the room.", False),
+        ("waiting", "Has no account yet.", "Has no account yet.", False),
+        ("failing", "It is locked.", "You could not be added to the room: It is locked.", False),
+    ],
+)
+def test_every_room_says_how_one_stands_to_it(
+    school: Site, ada: Visitor, state: str, reason: str | None, words: str, link: bool
+) -> None:
+    give_room(school, state, reason)
+    page = ada.get(PAGE)
+    assert f"Course 1 {words}" in shown(page)
+    assert ('href="/communication/courses/1/chat"' in page.text) is link
+    assert ("Try again" in page.text) is (state == "failing")
+
+
+def test_a_room_that_is_not_made_yet_is_said_to_come(school: Site, ada: Visitor) -> None:
+    give_room(school, "adding", remote_id=None, status="pending")
+    assert "Your Chat room will be ready soon." in shown(ada.get(PAGE))
+
+
+def test_rooms_of_courses_one_may_not_see_are_not_named(school: Site, ada: Visitor) -> None:
+    give_room(school, "in")
+    school.campus.member_table["1"] = []
+    assert "Course 1" not in ada.get(PAGE).text
+
+
+def test_trying_again_asks_for_the_rooms_to_be_looked_at(school: Site, ada: Visitor) -> None:
+    give_room(school, "failing", "The server was away.", revision=1, synced_revision=1)
+    assert "Your rooms are looked at now." in ada.follow(press(ada, "again"))
+    with school.state.database.read() as connection:
+        assert connection.execute(select(RoomRow.revision)).scalar() == 2
+
+
+def test_what_people_type_is_shown_as_text(school: Site, ada: Visitor, chat: ChatProvider) -> None:
+    typed = "@<script>alert(1)</script>:x"
+    response = press(ada, "link", user_id=typed)
+    pages = [ada.get(PAGE).text, press(ada, "link", user_id=typed).text, response.text]
+    assert "&lt;script&gt;alert" in pages[0]
+    assert all("<script>alert" not in page for page in pages)
+
+
+def test_an_account_the_site_names_is_shown_as_such(school: Site) -> None:
+    from commweb.web.own_account import Visit, situation
+
+    named = person("ada", matrix_user_id="@countess:chat.example")
+    provider = next(iter(school.state.registry))
+    with school.app.test_request_context():
+        now_seen = situation(Visit(school.state, provider, named, {}))
+    assert now_seen.account == "@countess:chat.example"
+    assert now_seen.sentence == "The site knows this account as yours."
