@@ -113,13 +113,14 @@ def _sqlite(path: Path, serializer: SignedSerializer) -> Huey:
     )
 
 
-class _FileStorage(SqliteStorage):  # type: ignore[misc]  (huey has no types)
+class _FileStorage(SqliteStorage):  # type: ignore[misc]  # huey has no types
     """Huey's SQLite file, made again when somebody deletes or replaces it while it is in use.
 
     An open connection to a deleted file goes on working, and nobody else ever sees what is put
     there: every wake-up would be lost without a word.
     """
 
+    _conn: Any
     _file: tuple[int, int] | None = None
 
     @property

@@ -71,6 +71,8 @@ EVERY_PAGE = (
     ("course-delete", "admin", "/courses/1/delete", ""),
     ("group-delete", "admin", "/courses/4/groups/1/delete", ""),
     ("communication", "teacher1", "/courses/1/communication", ""),
+    ("members", "teacher1", "/courses/1/communication/members", ""),
+    ("account", "teacher1", "/account", ""),
     ("people", "admin", "/people", ""),
     ("people-wrong", "admin", "/people", "Create person"),
     ("person", "admin", "/people/3/edit", ""),

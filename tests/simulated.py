@@ -13,6 +13,7 @@ from commweb.i18n import lazy_gettext
 from commweb.providers.base import Backend, Provider, ProviderContext
 from commweb.providers.rooms import (
     AccountFacts,
+    CloseDoor,
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
@@ -50,6 +51,7 @@ class SimulatedRoom:
     default_level: int = 0
     read_only: bool = False
     replaced_by: str | None = None
+    open_door: bool = False
 
     def power(self, remote: str) -> float:
         if remote == self.creator:
@@ -137,6 +139,7 @@ class SimulatedBackend(Backend):
             own_can_manage=found.own_can_manage,
             read_only=found.read_only,
             replaced_by=found.replaced_by,
+            open_door=found.open_door,
         )
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:
@@ -146,6 +149,7 @@ class SimulatedBackend(Backend):
                 return found.id
         made = SimulatedRoom(self.server.new_id(), action.creation_key, action.name, action.topic)
         made.members[OWN] = JOINED
+        made.open_door = action.open_door
         made.levels = {key: level for key, level in action.levels.items() if key != OWN}
         if self.server.older:
             made.creator = None
@@ -251,6 +255,10 @@ class SimulatedBackend(Backend):
                 found.levels[remote] = level
         if action.read_only is not None:
             found.read_only = action.read_only
+
+    def close_door(self, room: RoomRef, action: CloseDoor) -> None:
+        self.server.called("close_door")
+        self._managed(room).open_door = False
 
     def repair_power(self, room: RoomRef, action: RepairPower) -> None:
         self.server.called("repair_power")

@@ -17,6 +17,7 @@ from commweb.i18n import LazyText, lazy_gettext
 from commweb.net import NetworkPolicy
 from commweb.providers.rooms import (
     AccountFacts,
+    CloseDoor,
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
@@ -153,6 +154,10 @@ class Backend:
 
     def set_levels(self, room: RoomRef, action: SetLevels) -> None:
         """Change power levels, in one write."""
+        raise NotImplementedError
+
+    def close_door(self, room: RoomRef, action: CloseDoor) -> None:
+        """Let only invited people join; a closed door is fine."""
         raise NotImplementedError
 
     def repair_power(self, room: RoomRef, action: RepairPower) -> None:

@@ -13,6 +13,7 @@ from commweb.i18n import gettext as _
 __all__ = [
     "AccountFacts",
     "Action",
+    "CloseDoor",
     "CreateRoom",
     "DeleteRoom",
     "EnsureAccount",
@@ -56,6 +57,8 @@ class ObservedRoom:
     ``levels`` are the power levels of people that are listed, ``default_level`` is everybody
     else's, ``creators`` have infinite power without being listed (room version 12 and later),
     ``own_id`` is the acting account. ``replaced_by``: the room was upgraded to that one.
+    ``open_door``: the acting account made it so that anybody who knows the room's id may join,
+    and has not closed it; a door that somebody opened in the chat does not count.
     """
 
     remote_id: str
@@ -71,6 +74,7 @@ class ObservedRoom:
     own_can_manage: bool = True
     read_only: bool = False
     replaced_by: str | None = None
+    open_door: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ class Action:
 
 @dataclass(frozen=True)
 class CreateRoom(Action):
-    """Make the room, or find the half-made one by its alias and finish it."""
+    """Make the room, or find the half-made one by its alias and finish it. ``open_door``: it is
+    filled faster while anybody who knows its id may join; `CloseDoor` follows."""
 
     name: str
     topic: str
@@ -122,6 +127,7 @@ class CreateRoom(Action):
     levels: Mapping[str, int]
     picture: Picture | None
     origin: Mapping[str, str]
+    open_door: bool = False
 
     def sentence(self) -> str:
         return _("Create the room %(name)s", name=self.name)
@@ -233,6 +239,14 @@ class RepairPower(Action):
 
     def sentence(self) -> str:
         return _("Give the acting account its power in the room back")
+
+
+@dataclass(frozen=True)
+class CloseDoor(Action):
+    """Let only invited people join: the room was open while it was filled."""
+
+    def sentence(self) -> str:
+        return _("Let only invited people into the room")
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class Day(DateField):  # type: ignore[misc]
 class LoginForm(PageForm):
     """Logging in."""
 
-    username = StringField("User name", filters=[_strip], validators=[DataRequired(REQUIRED)])
+    username = _one_line(255, label="User name")
     password = PasswordField("Password", validators=[InputRequired(REQUIRED)])
 
 

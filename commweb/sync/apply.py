@@ -11,6 +11,7 @@ from commweb.models import now
 from commweb.providers.base import Backend
 from commweb.providers.rooms import (
     Action,
+    CloseDoor,
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
@@ -64,6 +65,8 @@ class Hands:
                     self._progress.room(read_only=action.read_only)
             case RepairPower():
                 self._backend.repair_power(self.room, action)
+            case CloseDoor():
+                self._backend.close_door(self.room, action)
             case DeleteRoom():
                 self._delete()
             case _:

@@ -89,8 +89,10 @@ class Policy:
     ``respect_hand_changes``: values set in the chat are kept. ``closing_rule`` for a room that
     is not wanted any more: remove_members (those commweb added), delete_room or leave (as it
     is). ``remove_others``: people who are not in the course are removed, whoever added them.
+    ``fast_fill``: a new room is open to whoever knows its id while it is filled.
     """
 
     respect_hand_changes: bool = True
     closing_rule: str = "remove_members"
     remove_others: bool = False
+    fast_fill: bool = False

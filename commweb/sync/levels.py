@@ -63,7 +63,7 @@ def wanted_level(
     if respect and (default_by_hand or not ours):
         reason = _("The power level %(level)d was set by hand.", level=now)
         return LevelChoice(applied=marks.last, reason=reason)
-    last = now if ours else marks.last
+    last = entry if ours else marks.last
     if only_lower and level > now:
         return LevelChoice(applied=last)
     if outranked(remote, room) or level > _own_power(room):

@@ -12,6 +12,7 @@ from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
 from commweb.providers.rooms import (
     Action,
+    CloseDoor,
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
@@ -30,6 +31,8 @@ __all__ = ["Birth", "follows", "guard", "plan"]
 
 GUARD_PEOPLE = 10
 MODERATOR_LEVEL = 50
+FEW = 2
+"""So many people make no room faster to fill with its door open: closing it is an event too."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,11 @@ def plan(
     if target is None:
         return _closing(people, applied, observed, policy)
     detail = details(target, applied, observed, policy)
-    actions: list[Action] = [*detail.actions, *_levels(people, detail.read_only)]
+    actions: list[Action] = [*_door(observed), *detail.actions]
+    actions += _levels(people, detail.read_only)
+    fast = policy.fast_fill and sum(standing.join for standing in people) > FEW
     if observed is None:
-        actions = [_creation(target, birth, people), *detail.actions]
+        actions = [_creation(target, birth, people, open_door=fast), *detail.actions]
         actions += _levels((), detail.read_only)
     elif not (observed.own_in_room and observed.own_can_manage):
         actions.insert(0, RepairPower())
@@ -68,6 +73,8 @@ def plan(
     actions += _removals(people, name)
     if observed is not None and policy.remove_others:
         actions += _others(target, people, observed)
+    if observed is None and fast:
+        actions.append(CloseDoor())
     return tuple(actions)
 
 
@@ -114,7 +121,14 @@ def follows(replacement: ObservedRoom | None) -> bool:
     return made or (replacement.own_in_room and replacement.own_can_manage)
 
 
-def _creation(target: Target, birth: Birth, people: tuple[Standing, ...]) -> CreateRoom:
+def _door(observed: ObservedRoom | None) -> list[Action]:
+    """A door that an interrupted run left open is closed before anything else is done."""
+    return [CloseDoor()] if observed is not None and observed.open_door else []
+
+
+def _creation(
+    target: Target, birth: Birth, people: tuple[Standing, ...], *, open_door: bool
+) -> CreateRoom:
     joining = {standing.person_id for standing in people if standing.join}
     levels = {
         seat.remote_user_id: seat.level
@@ -130,6 +144,7 @@ def _creation(target: Target, birth: Birth, people: tuple[Standing, ...]) -> Cre
         levels=levels,
         picture=None,  # set next, so that its upload is remembered
         origin=dict(birth.origin),
+        open_door=open_door,
     )
 
 
@@ -214,11 +229,13 @@ def _others(target: Target, people: tuple[Standing, ...], observed: ObservedRoom
 def _closing(
     people: tuple[Standing, ...], applied: Applied, observed: ObservedRoom | None, policy: Policy
 ) -> tuple[Action, ...]:
-    if observed is None or policy.closing_rule == "leave":
+    if observed is None:
         return ()
     if policy.closing_rule == "delete_room":
         return (DeleteRoom(),)
-    actions = [*_levels(people, None), *_removals(people, applied.name or observed.name)]
+    actions = _door(observed)
+    if policy.closing_rule != "leave":
+        actions += [*_levels(people, None), *_removals(people, applied.name or observed.name)]
     if actions and not (observed.own_in_room and observed.own_can_manage):
         actions.insert(0, RepairPower())
     return tuple(actions)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, Executable, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from commweb.errors import LeaseLost
@@ -83,7 +84,7 @@ def claim(connection: Connection, holder: str, providers: Sequence[str], limit: 
     candidates = (
         select(RoomRow.id)
         .where(*_due(providers, at))
-        .order_by(RoomRow.next_attempt_at, RoomRow.id)
+        .order_by(RoomRow.next_attempt_at.asc().nulls_first(), RoomRow.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -96,10 +97,12 @@ def claim(connection: Connection, holder: str, providers: Sequence[str], limit: 
     return sorted(connection.execute(statement).scalars())
 
 
-def release(connection: Connection, holder: str) -> None:
-    """Give back every room ``holder`` still has."""
+def release(connection: Connection, room_id: int, holder: str) -> None:
+    """Give the room back, if ``holder`` still has it."""
     connection.execute(
-        update(RoomRow).where(RoomRow.lease == holder).values(lease=None, lease_until=None)
+        update(RoomRow)
+        .where(RoomRow.id == room_id, RoomRow.lease == holder)
+        .values(lease=None, lease_until=None)
     )
 
 
@@ -158,10 +161,15 @@ def _upsert(
 ) -> None:
     if not rows:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(model)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=list(keys), set_=changed),
-        [dict(row) for row in rows],
-    )
+    statement = _upserting(connection.dialect.name, model, tuple(rows[0]), keys)
+    connection.execute(statement, [dict(row) for row in rows])
+
+
+@lru_cache
+def _upserting(
+    dialect_name: str, model: type[Base], columns: tuple[str, ...], keys: tuple[str, ...]
+) -> Executable:
+    """Putting the statement together costs more than running it."""
+    statement = (postgresql if dialect_name == "postgresql" else sqlite).insert(model)
+    changed = {name: statement.excluded[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=changed)

@@ -194,6 +194,7 @@ def _policy(state: State, provider_id: str) -> Policy:
         respect_hand_changes=bool(values.get("respect_hand_changes", True)),
         closing_rule=str(values.get("closing_rule", "remove_members")),
         remove_others=bool(values.get("remove_others", False)),
+        fast_fill=bool(values.get("fast_fill", False)),
     )
 
 

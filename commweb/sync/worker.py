@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -21,14 +21,15 @@ from commweb.models import now
 from commweb.providers.base import Backend, Provider
 from commweb.state import State
 from commweb.sync.changes import fold, pending
+from commweb.sync.claims import Claim, Claims
 from commweb.sync.patience import LINE_DOWN_SECONDS, rest_after
-from commweb.sync.records import RoomRecord, claim, due, fenced, read_room, release
+from commweb.sync.records import RoomRecord, due, fenced, read_room
 from commweb.sync.run import Stopped, run
 from commweb.sync.schedule import ask_again, end_rests, not_looked_at_since, soonest
 
 __all__ = ["Worker", "working_providers"]
 
-CLAIM = 4
+KNOWN_FOR_SECONDS = 1.0
 SWEEP_SECONDS = 10.0
 PROBE_SECONDS = 5.0
 DRIFT_ROOMS = 10
@@ -67,7 +68,8 @@ class Worker:
 
     def __init__(self, state: State, *, stop: Callable[[], bool] = lambda: False) -> None:
         self._state = state
-        self._name = uuid.uuid4().hex[:12]
+        self._claims = Claims(state.database, uuid.uuid4().hex[:12])
+        self._known: tuple[float, Mapping[str, Provider]] | None = None
         self._stop = stop
         self._folding = threading.Lock()
         self._tools = _Tools()
@@ -83,27 +85,35 @@ class Worker:
 
     def work(self) -> int:
         """Fold and run until nothing is due; how many rooms were run."""
+        self._known = None
         self._notice_settings()
         self.fold()
-        holder = f"{self._name}-{threading.get_ident():x}"
         count = 0
         try:
             while not self._stop():
-                claimed = self._claim(holder)
-                if not claimed:
+                claim = self._claims.take(list(self._working()))
+                if claim is None:
                     return count
-                for room_id in claimed:
-                    self._one(room_id, holder)
-                    count += 1
+                self._one(claim)
+                count += 1
                 self.fold()
             return count
         finally:
-            self._release(holder)
+            if self._stop():
+                self._give_back(waiting=True)
 
-    def _release(self, holder: str) -> None:
+    def _working(self) -> Mapping[str, Provider]:
+        """`working_providers` as it was a moment ago: it is asked for every room."""
+        known = self._known
+        if known is None or time.monotonic() - known[0] > KNOWN_FOR_SECONDS:
+            known = self._known = (time.monotonic(), working_providers(self._state))
+        return known[1]
+
+    def _give_back(self, *claims: Claim, waiting: bool = False) -> None:
         try:
-            with self._state.database.write() as connection:
-                release(connection, holder)
+            self._claims.give_back(*claims)
+            if waiting:
+                self._claims.give_back_waiting()
         except OperationalError as error:
             log.warning("Rooms are given back when their lease ends: %s", _first_line(error))
 
@@ -119,50 +129,42 @@ class Worker:
                     end_rests(connection, provider.id)
 
     def fold(self) -> None:
-        """Fold, unless another thread is at it."""
+        """Fold, unless another thread is at it, and wake others for what came of it."""
         if not self._folding.acquire(blocking=False):
             return
         try:
             with self._state.database.read() as connection:
                 some = pending(connection)
-            if some:
-                fold(self._state)
+            if not some or not fold(self._state):
+                return
         finally:
             self._folding.release()
+        self._state.queue.wake(self._waiting() - 1)
 
-    def _claim(self, holder: str) -> list[int]:
-        providers = list(working_providers(self._state))
-        if not providers:
-            return []
-        with self._state.database.read() as connection:
-            if not due(connection, providers):
-                return []
-        with self._state.database.write() as connection:
-            return claim(connection, holder, providers, CLAIM)
-
-    def _one(self, room_id: int, holder: str) -> None:
-        state = self._state
-        with state.database.read() as connection:
-            record = read_room(connection, room_id)
-        if record is None or self._stop():
+    def _one(self, claim: Claim) -> None:
+        state, room_id, holder = self._state, claim.room_id, claim.holder
+        try:
+            with state.database.write() as connection:
+                fenced(connection, room_id, holder)
+                record = read_room(connection, room_id)
+        except LeaseLost:
+            return
+        provider = self._working().get(record.provider) if record else None
+        if record is None or provider is None or self._stop():
+            # Stopping, or switched off, dead or blocked since the claim.
+            self._give_back(claim)
             return
         try:
-            self._renew(room_id, holder)
-            provider = working_providers(state).get(record.provider)
-            if provider is None:
-                return  # switched off, dead or blocked since the claim: given back at the end
             run(state, room_id, holder, self._backend(provider), self._stop)
-        except (LeaseLost, Stopped):
+        except LeaseLost:
             return
+        except Stopped:
+            self._give_back(claim)
         except (ProviderError, HostError, OperationalError) as error:
             self._postpone(record, holder, error)
         except Exception as error:
             log.exception("Room %d failed unexpectedly.", room_id)
             self._postpone(record, holder, error)
-
-    def _renew(self, room_id: int, holder: str) -> None:
-        with self._state.database.write() as connection:
-            fenced(connection, room_id, holder)
 
     def _backend(self, provider: Provider) -> Backend:
         version = self._state.values(provider).version
@@ -182,6 +184,7 @@ class Worker:
         self._tools.backends.clear()
 
     def _postpone(self, record: RoomRecord, holder: str, error: Exception) -> None:
+        self._known = None  # the session may have ended, or the server asked to wait
         line_down = isinstance(error, Unreachable) and not self._answers(record.provider)
         rest = rest_after(error, record.attempts, line_down=line_down)
         log.warning("Room %d waits %.1f s: %s", record.id, rest.seconds, rest.reason)

@@ -35,6 +35,7 @@ def chat(course_id: str) -> ResponseReturnValue:
         "commweb/chat.html",
         course=course,
         rooms=mine,
+        waiting=bool(rooms),
         sentences=sentences,
         configures=configures,
     )

@@ -60,16 +60,17 @@ def _other_levels(
         courses = connection.execute(query.distinct().limit(COURSES_READ + 1)).scalars().all()
     try:
         changed = [
-            count
+            people
             for course_id in courses[:COURSES_READ]
-            for count in _changed(state, provider.id, course_id, before, after)
-            if count
+            for people in _changed(state, provider.id, course_id, before, after)
+            if people
         ]
     except HostError:
         yield _("The power levels change. The site could not say how many people that are.")
         return
     if changed:
-        yield _sentence(len(changed), sum(changed), more=len(courses) > COURSES_READ)
+        everybody = set().union(*changed)
+        yield _sentence(len(changed), len(everybody), more=len(courses) > COURSES_READ)
 
 
 def _sentence(room_count: int, people_count: int, *, more: bool) -> str:
@@ -90,8 +91,8 @@ def _changed(
     course_id: str,
     before: Mapping[Role, int],
     after: Mapping[Role, int],
-) -> list[int]:
-    """For each room of the course: how many people get another level."""
+) -> list[set[str]]:
+    """For each room of the course: who gets another level."""
     with state.database.read() as connection:
         choice = choice_of(connection, course_id)
     try:
@@ -107,7 +108,11 @@ def _changed(
         for levels in (before, after)
     )
     return [
-        sum(was.level != will.level for was, will in zip(one.members, other.members, strict=True))
+        {
+            was.person.id
+            for was, will in zip(one.members, other.members, strict=True)
+            if was.level != will.level
+        }
         for one, other in zip(old, new, strict=True)
         if one.provider == provider_id
     ]

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from commweb import audit
-from commweb.fields import PageForm
+from commweb.fields import PageForm, text_problem
 from commweb.host import Permission
 from commweb.i18n import gettext as _
 from commweb.models import MemberRow, RoomRow
 from commweb.state import State, current_state
 from commweb.status import RoomStatus, rooms_of
+from commweb.validators import MAX_TEXT
 from commweb.web.effects import give_back
 from commweb.web.member_lines import SORTS, Line, lines, matching, ordered
 from commweb.web.permissions import acting_person, known_course, require
@@ -86,6 +87,8 @@ def try_again(course_id: str) -> ResponseReturnValue:
 def add_again(course_id: str) -> ResponseReturnValue:
     """Bring somebody back who left."""
     person_id = request.form.get("person", "")
+    if len(person_id) > MAX_TEXT or text_problem(person_id):
+        abort(404, description=_("There is no such person in the room."))
     return _look(course_id, "member.added_again", _("The person is added again."), person_id)
 
 
@@ -102,14 +105,9 @@ def _look(
     actor = acting_person(state).id
     give_back(state)
     with state.database.write() as connection:
-        if person_id is not None:
-            # Who left is left alone; who is about to be added is not.
-            connection.execute(
-                update(MemberRow)
-                .where(MemberRow.room_id == room.id, MemberRow.person_id == person_id)
-                .where(MemberRow.state == "left")
-                .values(state="adding", reason=None)
-            )
+        if person_id is not None and not _brought_back(connection, room.id, person_id):
+            # Nobody of this id had left: sent twice, or the person came back meanwhile.
+            action, done, person_id = "room.retried", _("The room will be looked at now."), None
         connection.execute(
             update(RoomRow)
             .where(RoomRow.id == room.id)
@@ -125,3 +123,14 @@ def _look(
     state.wake()
     flash(done, "success")
     return redirect(url_for("commweb.course.members", course_id=course_id, room=room.id), 303)
+
+
+def _brought_back(connection: Connection, room_id: int, person_id: str) -> bool:
+    """Whether the person had left. Who left is left alone; who is about to be added is not."""
+    statement = (
+        update(MemberRow)
+        .where(MemberRow.room_id == room_id, MemberRow.person_id == person_id)
+        .where(MemberRow.state == "left")
+        .values(state="adding", reason=None)
+    )
+    return connection.execute(statement).rowcount == 1

@@ -84,6 +84,8 @@ def _line(member: Member, row: Mapping[str, Any] | None) -> Line:
         state, reason = ("removing" if state == "in" else "suspended"), None
     elif state == "removed":
         state, reason = "waiting", None
+    elif state in ("left", "banned"):
+        reason = None  # the state says it
     return Line(
         person_id=member.person.id,
         name=member.person.display_name,

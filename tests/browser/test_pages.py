@@ -35,6 +35,8 @@ PLACES = (
     Place("teacher1", "/courses/1"),
     Place("teacher1", "/courses/1/edit"),
     Place("teacher1", "/courses/1/communication"),
+    Place("teacher1", "/courses/1/communication/members"),
+    Place("teacher1", "/account"),
     Place("admin", "/courses/"),
     Place("admin", "/courses/new"),
     Place("admin", "/courses/new", "Create course"),

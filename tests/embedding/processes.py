@@ -23,7 +23,8 @@ LONGEST_SECONDS = 120.0
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("FLASK_")}
-    return {**kept, "COLLEGE_FOLDER": str(folder), "PYTHONPATH": str(ROOT), **more}
+    ours = {"COLLEGE_FOLDER": str(folder), "PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    return {**kept, **ours, **more}
 
 
 def flask(folder: Path, *words: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:

@@ -109,7 +109,7 @@ class Scene:
         worker = Worker(self.school.state, stop=ending.is_set)
 
         def work() -> None:
-            while not ending.wait(0.05):
+            while not ending.wait(0.1):
                 worker.try_work()
             worker.close()
 

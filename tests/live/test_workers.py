@@ -18,7 +18,8 @@ from commweb.site.models import Course
 from tests.live.crew import wait_until
 from tests.soak.world import World, world
 
-KILLS = 4
+KILLS = 3
+pytestmark = pytest.mark.xdist_group("workers")  # they share one Synapse
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +63,18 @@ def some_changes(site: World, count: int) -> None:
         site.one_change(deletions=False)
 
 
+def some_requests(site: World, count: int) -> None:
+    stop_at = site.proxy.count() + count
+    wait_until("the worker has got so far", lambda: site.proxy.count() >= stop_at)
+
+
 def test_a_worker_killed_in_the_middle_is_followed_by_one_that_goes_on(crowd: World) -> None:
     for _round in range(KILLS):
         for _number in range(2):
             crowd.new_course()
         some_changes(crowd, 4)
         child = crowd.start_worker()
-        stop_at = crowd.proxy.count() + crowd.random.randint(1, 25)
-        wait_until("the worker has got so far", lambda: crowd.proxy.count() >= stop_at)
+        some_requests(crowd, crowd.random.randint(1, 25))
         crowd.kill(child)
         crowd.a_minute_passes()
     crowd.start_worker()

@@ -82,10 +82,7 @@ def test_fifty_killed_workers_lose_nothing(tmp_path: Path) -> None:
             for _change in range(3):
                 soak.one_change()
             child = soak.start_worker()
-            stop_at = soak.proxy.count() + soak.random.randint(1, 40)
-            reached = _reached(soak, stop_at)
-            ends = time.monotonic() + 20
-            wait_until("it was there or idle", lambda: reached() or time.monotonic() > ends)  # noqa: B023
+            some_requests(soak, soak.random.randint(1, 40), 20)
             soak.kill(child)
         soak.start_worker()
         quiet = soak.wait_until_quiet(400)
@@ -101,8 +98,13 @@ def test_fifty_killed_workers_lose_nothing(tmp_path: Path) -> None:
         assert (differences, state) == ([], "ok")
 
 
-def _reached(soak: World, count: int) -> Callable[[], bool]:
-    return lambda: soak.proxy.count() >= count
+def some_requests(soak: World, count: int, seconds: float) -> None:
+    """Until the homeserver was asked so often, or nothing more happened for long."""
+    stop_at, ends = soak.proxy.count() + count, time.monotonic() + seconds
+    wait_until(
+        "it was asked, or the time is over",
+        lambda: soak.proxy.count() >= stop_at or time.monotonic() > ends,
+    )
 
 
 def test_synapses_own_rate_limits_are_waited_for(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ class Storm:
     soak: World
     random: random.Random
     met: Counter[str] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
+    rounds: list[tuple[str, float]] = field(default_factory=list)
     changes: int = 0
 
     def round(self) -> list[str]:
@@ -155,7 +157,7 @@ class Storm:
         fault()
         self.met[fault.__name__] += 1
         self.soak.proxy.heal()
-        self.seconds.append(self.soak.wait_until_quiet(400))
+        self.rounds.append((fault.__name__, round(self.soak.wait_until_quiet(400), 1)))
         return self.soak.differences()
 
     def keep_changing(self, seconds: float) -> None:
@@ -189,9 +191,7 @@ class Storm:
 
     def server_killed(self) -> None:
         self.soak.new_course()
-        at = self.soak.proxy.count() + self.random.randint(1, 10)
-        reached, ends = _reached(self.soak, at), time.monotonic() + 10
-        wait_until("it was there or idle", lambda: reached() or time.monotonic() > ends)
+        some_requests(self.soak, self.random.randint(1, 10), 10)
         self.soak.homeserver.kill()
         self.keep_changing(self.random.uniform(1, 5))
         self.soak.homeserver.start()
@@ -239,7 +239,7 @@ def test_half_an_hour_of_random_changes_and_faults(tmp_path: Path) -> None:
             requests=soak.proxy.count(),
             faults=dict(storm.met),
             faulty_answers=len(soak.proxy.met()),
-            seconds_from_fault_over_to_all_equal=spread(storm.seconds),
-            all_seconds=[round(one, 1) for one in storm.seconds],
+            seconds_from_fault_over_to_all_equal=spread([took for _name, took in storm.rounds]),
+            rounds=storm.rounds,
         )
         assert (differences, soak.session_state()) == ([], "ok")

@@ -28,6 +28,7 @@ from commweb.providers.matrix.rooms import (
 from commweb.providers.matrix.transport import MatrixRefused
 from commweb.providers.rooms import (
     AccountFacts,
+    CloseDoor,
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
@@ -194,6 +195,10 @@ class MatrixBackend(Backend):
             changed = changed_levels(content, action.levels, action.read_only)
             if changed != content:
                 self._client.put_state(room_id, "m.room.power_levels", changed)
+
+    def close_door(self, room: RoomRef, action: CloseDoor) -> None:
+        with _room_answers():
+            self._client.put_state(_id_of(room), "m.room.join_rules", {"join_rule": "invite"})
 
     def repair_power(self, room: RoomRef, action: RepairPower) -> None:
         room_id = _id_of(room)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import re
 import unicodedata
 
@@ -59,7 +60,8 @@ def user_id(username: str, server_name: str, taken: frozenset[str]) -> str:
     """
     room = MAX_BYTES - len(server_name.encode()) - 2
     plain = localpart(username, room)
-    for suffix in ("", *(_digest(username, number) for number in range(64))):
+    suffixes = itertools.chain(("",), (_digest(username, number) for number in range(64)))
+    for suffix in suffixes:
         name = f"{plain[: room - len(suffix)]}{suffix}"
         candidate = f"@{name}:{server_name}"
         if candidate not in taken:

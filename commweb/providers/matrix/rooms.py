@@ -115,7 +115,14 @@ def observed(room_id: str, events: Iterable[Json], own_id: str) -> ObservedRoom 
         own_can_manage=own >= _level_to_manage(_levels_of(state)),
         read_only=_level(_levels_of(state).get("events_default"), 0) > default,
         replaced_by=_text(_content(state, "m.room.tombstone"), "replacement_room") or None,
+        open_door=_is_open(state, own_id),
     )
+
+
+def _is_open(state: State, own_id: str) -> bool:
+    """Whether the acting account lets everybody join who knows the room's id."""
+    ours = state.get(("m.room.join_rules", ""), {}).get("sender") == own_id
+    return ours and _text(_content(state, "m.room.join_rules"), "join_rule") == "public"
 
 
 def _levels_of(state: State) -> Json:
@@ -208,7 +215,7 @@ def creation_content(
             CREATION_KEY: action.creation_key,
             ORIGIN: dict(action.origin),
         },
-        "initial_state": _initial_state(rules, picture_uri),
+        "initial_state": _initial_state(rules, picture_uri, open_door=action.open_door),
         "power_level_content_override": {"users": users},
     }
     if action.topic:
@@ -216,7 +223,9 @@ def creation_content(
     return content
 
 
-def _initial_state(rules: NewRoomRules, picture_uri: str | None) -> list[Json]:
+def _initial_state(
+    rules: NewRoomRules, picture_uri: str | None, *, open_door: bool
+) -> list[Json]:
     wanted: dict[str, Json] = {
         "m.room.canonical_alias": {},
         "m.room.history_visibility": {"history_visibility": rules.history_visibility},
@@ -224,6 +233,9 @@ def _initial_state(rules: NewRoomRules, picture_uri: str | None) -> list[Json]:
     }
     if rules.encrypt:
         wanted["m.room.encryption"] = {"algorithm": ENCRYPTION}
+    if open_door:
+        # In no directory, but nobody has to be invited first: one event a member, not two.
+        wanted["m.room.join_rules"] = {"join_rule": "public"}
     if picture_uri:
         wanted["m.room.avatar"] = {"url": picture_uri}
     return [{"type": name, "state_key": "", "content": value} for name, value in wanted.items()]

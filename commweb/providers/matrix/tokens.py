@@ -37,7 +37,7 @@ class Timing:
     lease: float = 30.0
     wait: float = 45.0
     margin: float = 60.0
-    reread: float = 1.0
+    reread: float = 5.0
 
 
 class TokenRing:

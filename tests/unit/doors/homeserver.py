@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 OWN = "@bot:hs.test"
 
@@ -96,6 +96,11 @@ class Homeserver:
             "/_matrix/client/v3/login": {**pair, "user_id": OWN, "device_id": "D"},
             "/_matrix/client/v3/refresh": pair,
         }
+        known["/_matrix/client/v3/createRoom"] = {"room_id": "!made:hs.test"}
+        if path.startswith("/_synapse/admin/v2/users/") and seen.method == "GET":
+            return Told(200, {"name": unquote(path.rpartition("/")[2]), "displayname": "Somebody"})
+        if path.startswith("/_matrix/client/v3/rooms/") and seen.method == "PUT":
+            return Told(200, {"event_id": "$event"})
         if path in known:
             return Told(200, known[path])
         if path.endswith("/admin"):

@@ -16,7 +16,7 @@ from tests.unit.doors.planted import (
 )
 from tests.unit.doors.world import ROLES, World
 
-OURS = re.compile(r"/(admin|api|account|_commweb)/|/courses/<course_id>/")
+OURS = re.compile(r"/(admin|api|account|_commweb)(/|$)|/courses/<course_id>/")
 Typed = Callable[[World], Mapping[str, Any]]
 
 
@@ -136,6 +136,18 @@ def _group(_world: World) -> dict[str, str]:
     return {"group_name": "Green"}
 
 
+def _own_account(_world: World) -> dict[str, str]:
+    return {"user_id": "@mine:hs.test"}
+
+
+def _code(_world: World) -> dict[str, str]:
+    return {"code": "0"}  # what cannot be a code costs no try
+
+
+def _chat_password(_world: World) -> dict[str, str]:
+    return {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+
+
 # Who is let in: "anybody" or those who administer, teach or see the course.
 PUBLIC = "200 200 200 200 200"
 MEMBERS = "302 403 200 200 200"
@@ -145,6 +157,9 @@ TEACHERS_OFF = "302 403 403 404 404"
 ADMINS = "302 403 403 403 200"
 ADMINS_POST = "302 403 403 403 303"
 ADMINS_OFF = "302 403 403 403 404"
+PEOPLE = "302 200 200 200 200"
+PEOPLE_POST = "302 303 303 303 303"
+PEOPLE_OFF = "302 404 404 404 404"
 
 COURSE = "/courses/<int:course_id>"
 COMMUNICATION = "/courses/<course_id>/communication"
@@ -229,6 +244,15 @@ TABLE = (
     Row("POST", f"{COMMUNICATION}/members/add", TEACHERS_POST, TEACHERS_OFF, typed=_add_again),
     # An administrator is in neither of the two rooms and chooses.
     Row("GET", "/courses/<course_id>/chat", "302 403 303 303 200", "302 403 404 404 404"),
+    # commweb: everybody's own account. In the world all have linked one and wait for a code.
+    Row("GET", "/account", PEOPLE, PEOPLE_OFF),
+    Row("POST", "/account/link", PEOPLE_POST, PEOPLE_OFF, typed=_own_account),
+    Row("POST", "/account/confirm", "302 422 422 422 422", PEOPLE_OFF, typed=_code),
+    Row("POST", "/account/cancel", PEOPLE_POST, PEOPLE_OFF),
+    Row("POST", "/account/unlink", PEOPLE_POST, PEOPLE_OFF),
+    Row("POST", "/account/agree", PEOPLE_POST, PEOPLE_OFF),
+    Row("POST", "/account/again", PEOPLE_POST, PEOPLE_OFF),
+    Row("POST", "/account/password", "302 403 403 403 403", PEOPLE_OFF, typed=_chat_password),
     Row("GET", "/api/v1/courses/<course_id>/room", "401 403 200 200 200", "401 403 404 404 404"),
     Row("GET", "/api/healthz", PUBLIC),
     Row("GET", "/api/readyz", PUBLIC),

@@ -29,9 +29,19 @@ COUNTERS = {
     "login_key",
     "password_hash",
 }
-NOTHING_TO_CHANGE = {"/login", "/logout", "/admin/communication/providers/matrix/test"}
+# An administrator is in no room that could be tried again.
+NOTHING_TO_CHANGE = {
+    "/login",
+    "/logout",
+    "/admin/communication/providers/matrix/test",
+    "/account/again",
+}
 # Answered with no whatever is sent.
-NEVER = {"/admin/communication/providers/<provider_id>/uninstall"}
+NEVER = {
+    "/admin/communication/providers/<provider_id>/uninstall",
+    "/account/confirm",
+    "/account/password",
+}
 CHANGES = tuple(row for row in POSTS if row.rule not in NEVER)
 OURS = tuple(row for row in CHANGES if row.ours)
 

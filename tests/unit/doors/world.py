@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 from werkzeug.test import TestResponse
 
 from app import create_app
-from commweb.models import CourseChoice, MemberRow, RoomRow, now
+from commweb.models import Account, AccountProof, CourseChoice, MemberRow, RoomRow, now
 from commweb.site import comm, db
 from commweb.site.models import Course, Enrolment, Group, GroupMode, Picture, User
 from commweb.site.seed import prepare, seed
@@ -224,7 +224,26 @@ def _fill_course(world: World) -> None:
     )
     for status, group_id in (("ready", ""), ("held", str(group.id))):
         _add_room(world, str(course.id), group_id, status)
+    for username in filter(None, PEOPLE.values()):
+        _add_account(username, people[username])
     db.session.commit()
+
+
+def _add_account(username: str, person_id: int) -> None:
+    """An account that the person linked, and a code that was sent to another one long ago."""
+    own = {"provider": "matrix", "person_id": str(person_id)}
+    db.session.add(Account(**own, remote_user_id=f"@own-{username}:hs.test", origin="linked"))
+    db.session.add(
+        AccountProof(
+            **own,
+            remote_user_id=f"@other-{username}:hs.test",
+            code_hash="0" * 64,
+            sent_at=now().replace(year=2020),
+            expires_at=now().replace(year=2090),
+            tries_left=5,
+            conversation=f"!proof-{username}:hs.test",
+        )
+    )
 
 
 def _users() -> dict[str, User]:

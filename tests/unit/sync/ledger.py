@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from commweb.errors import Unreachable
 from commweb.providers.base import Backend
@@ -89,8 +89,8 @@ class Fault:
     kill: bool
 
 
-class FlakyBackend(Backend):
-    """Does what the simulated one does, but for one fault."""
+class FlakyBackend:
+    """Does what the backend does, but for one fault."""
 
     def __init__(self, backend: Backend, fault: Fault | None) -> None:
         self._backend = backend
@@ -167,7 +167,7 @@ def run(
         ledger.details(found.record)
     ledger.flush(**columns)
     ref = replace(book.ref, remote_id=seen.observed.remote_id if seen.observed else None)
-    hands = Hands(FlakyBackend(backend, fault), ref, ledger, Deletions(None))
+    hands = Hands(cast(Backend, FlakyBackend(backend, fault)), ref, ledger, Deletions(None))
     try:
         for action in seen.actions:
             hands.do(action)

@@ -44,12 +44,12 @@ faults = st.builds(Fault, at=st.integers(0, 9), after=st.booleans(), kill=st.boo
 class Rooms(RuleBasedStateMachine):
     """One course, one room, and what a person who watched it all would expect."""
 
-    @initialize(older=st.booleans(), respect=st.booleans())
-    def begin(self, older: bool, respect: bool) -> None:
+    @initialize(older=st.booleans(), respect=st.booleans(), fast=st.booleans())
+    def begin(self, older: bool, respect: bool, fast: bool) -> None:
         self.server = SimulatedServer(older=older)
         self.backend = SimulatedBackend(self.server)
         self.book = Book()
-        self.policy = Policy(respect_hand_changes=respect)
+        self.policy = Policy(respect_hand_changes=respect, fast_fill=fast)
         self.room_now = DesiredRoom("", "simulated", "Course0", "", "course")
         self.roles: dict[str, int] = {"ada": 50}
         self.account = {name: f"@{name}:sim" for name in PEOPLE}
@@ -324,6 +324,7 @@ class Rooms(RuleBasedStateMachine):
         assert room.name == wanted.name or (respect and room.name.startswith("Hand"))
         assert room.topic == wanted.topic or (respect and room.topic.startswith("Hand"))
         assert room.read_only == wanted.read_only
+        assert not room.open_door
         uri = room.picture_uri or ""
         if not (respect and uri.startswith("mxc://hand/")):
             digest = wanted.picture.digest if wanted.picture else ""
