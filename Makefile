@@ -10,7 +10,7 @@ SUITES := $(wildcard $(foreach part,unit contract embedding live browser,tests/$
 WORKERS ?= 2
 TESTS := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(SUITES)
 
-.PHONY: help run test check lint soak bench screenshots chromium clean
+.PHONY: help run test check lint soak bench screenshots translations chromium clean
 
 help:
 	@echo "make run          the course site on http://127.0.0.1:5000, with a worker and a local Synapse"
@@ -19,6 +19,7 @@ help:
 	@echo "make soak         long runs with faults"
 	@echo "make bench        measure, and write instance/bench.json"
 	@echo "make screenshots  every page of a running site as a picture"
+	@echo "make translations collect the texts, and bring the German and French catalogues up to date"
 	@echo "make clean        remove what can be made again; keeps the data in instance/"
 
 run: $(STAMP)
@@ -44,6 +45,17 @@ bench: $(STAMP)
 
 screenshots: $(STAMP) chromium
 	$(BIN)/python scripts/screenshots.py
+
+# New texts are empty in the .po files afterwards: translate them, and run it again.
+CATALOGUE = $(BIN)/pybabel -q
+EXTRACT = $(CATALOGUE) extract -k lazy_gettext -k commweb_gettext -k commweb_ngettext:1,2 -F babel.cfg \
+	--omit-header --add-location=file --sort-by-file -w 100
+UPDATE = $(CATALOGUE) update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -w 100
+
+translations: $(STAMP)
+	$(EXTRACT) -o commweb/translations/commweb.pot commweb
+	$(UPDATE) -D commweb -i commweb/translations/commweb.pot -d commweb/translations
+	$(BIN)/pybabel compile --statistics -D commweb -d commweb/translations
 
 $(STAMP): pyproject.toml constraints.txt
 	@new_enough='import sys; sys.exit(sys.version_info < (3, 11))'; \

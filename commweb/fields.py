@@ -27,7 +27,7 @@ from wtforms.validators import StopValidation, ValidationError
 from wtforms.widgets import PasswordInput, TextInput
 
 from commweb.encryption import Secret
-from commweb.i18n import gettext, lazy_gettext
+from commweb.i18n import format_datetime, gettext, lazy_gettext
 from commweb.net import is_plain_http_to_elsewhere
 from commweb.validators import (
     MAX_TEXT,
@@ -94,7 +94,7 @@ class StoredFacts:
             return gettext("The stored session has none and needs none.")
         if self.since is None:
             return gettext("A token is stored. Leave this empty to keep it.")
-        when = self.since.strftime("%Y-%m-%d %H:%M UTC")
+        when = format_datetime(self.since)
         return gettext("A token is stored since %(when)s. Leave this empty to keep it.", when=when)
 
 

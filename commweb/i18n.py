@@ -3,21 +3,46 @@
 Every text a person reads goes through `gettext`, `ngettext` or `lazy_gettext`. Nothing here knows
 an app: the language is asked for at each call, from the host's Flask-Babel if it has one. A host
 adds a language, or changes our words, with a ``commweb.mo`` among its own translations.
+
+A text remembers what it was made from (`Text`): a worker stores why a room waits, and each reader
+is told in the language of the reader (`stored` and `told`).
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
-__all__ = ["LazyText", "gettext", "lazy_gettext", "ngettext"]
+__all__ = [
+    "LazyText",
+    "Text",
+    "format_datetime",
+    "gettext",
+    "joined",
+    "lazy_gettext",
+    "ngettext",
+    "stored",
+    "told",
+]
 
 DOMAIN = "commweb"
 TRANSLATIONS = Path(__file__).parent / "translations"
+MARK = "\x1e"
+"""What a stored text with places to fill begins with; the rest is JSON."""
 
 
-def _translations() -> Any | None:
+class _Reader(NamedTuple):
+    """The language of whoever reads, a ``babel.Locale``, and the words for it."""
+
+    locale: Any
+    words: Any
+
+
+def _reader() -> _Reader | None:
     try:
         from flask_babel import get_babel, get_locale
     except ImportError:
@@ -31,7 +56,7 @@ def _translations() -> Any | None:
     if locale is None:
         return None
     folders = (*get_babel().translation_directories, str(TRANSLATIONS))
-    return _load(folders, (str(locale), locale.language))
+    return _Reader(locale, _load(folders, (str(locale), locale.language)))
 
 
 @lru_cache(maxsize=64)
@@ -48,33 +73,106 @@ def _load(folders: tuple[str, ...], names: tuple[str, ...]) -> Any:
     return words
 
 
+class Text(str):
+    """A text in the language it was asked for in. ``source`` is what `told` makes it from again,
+    in JSON's types."""
+
+    __slots__ = ("source",)
+    source: Any
+
+    def __new__(cls, text: str, source: Any) -> Self:
+        made = super().__new__(cls, text)
+        made.source = source
+        return made
+
+    def __str__(self) -> str:  # ``str`` of an exception or of a template's value keeps the source
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+
 def gettext(text: str, **values: object) -> str:
     """The text in the reader's language, with ``%(name)s`` places filled from ``values``."""
-    translations = _translations()
-    translated = str(translations.gettext(text)) if translations else text
-    return translated % values if values else translated
+    reader = _reader()
+    translated = str(reader.words.gettext(text)) if reader and text else text
+    if not values:
+        return Text(translated, text)
+    return Text(translated % values, {"text": text, "values": _sources(values)})
 
 
 def ngettext(one: str, many: str, count: int, **values: object) -> str:
     """The text for ``count`` things; ``%(count)d``, or ``%(num)d``, is filled in."""
-    translations = _translations()
-    if translations:
-        translated = str(translations.ngettext(one, many, count))
+    reader = _reader()
+    if reader:
+        translated = str(reader.words.ngettext(one, many, count))
     else:
         translated = one if count == 1 else many
-    return translated % {"count": count, "num": count, **values}
+    source = {"text": one, "many": many, "count": count, "values": _sources(values)}
+    return Text(translated % {"count": count, "num": count, **values}, source)
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Several sentences as one text."""
+    sentences = list(texts)
+    return Text(" ".join(sentences), [_source(one) for one in sentences])
+
+
+def _sources(values: Mapping[str, object]) -> dict[str, Any]:
+    return {name: _source(value) for name, value in values.items()}
+
+
+def _source(value: object) -> Any:
+    """What a value is made from; a plain text is itself and is not translated."""
+    if isinstance(value, LazyText):
+        value = gettext(value.text)
+    if isinstance(value, Text):
+        return {"text": value.source} if isinstance(value.source, str) else value.source
+    if isinstance(value, int | float):
+        return value
+    return str(value)
+
+
+def stored(text: str) -> str:
+    """The text for the database: without places to fill its English words, else JSON."""
+    if not isinstance(text, Text):
+        return text.lstrip(MARK)
+    if isinstance(text.source, str):
+        return text.source
+    return MARK + json.dumps(text.source, ensure_ascii=False)
+
+
+def told(text: str) -> str:
+    """What `stored` gave, in the reader's language. Any other text comes back as it is."""
+    if not text.startswith(MARK):
+        return gettext(text)
+    try:
+        return _told(json.loads(text[1:]))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return text[1:]
+
+
+def _told(source: Any) -> Any:
+    if isinstance(source, list):
+        return joined(str(_told(one)) for one in source)
+    if not isinstance(source, dict):
+        return source
+    values = {name: _told(value) for name, value in source.get("values", {}).items()}
+    if "many" in source:
+        return ngettext(source["text"], source["many"], source["count"], **values)
+    return gettext(source["text"], **values)
 
 
 class LazyText:
     """A text that is translated each time it is shown: for what is made before a request."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("text",)
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self.text = text
 
     def __str__(self) -> str:
-        return gettext(self._text)
+        return gettext(self.text)
 
     def __html__(self) -> str:
         from markupsafe import escape
@@ -82,13 +180,13 @@ class LazyText:
         return str(escape(str(self)))
 
     def __repr__(self) -> str:
-        return f"LazyText({self._text!r})"
+        return f"LazyText({self.text!r})"
 
     def __eq__(self, other: object) -> bool:
         return str(self) == str(other)
 
     def __hash__(self) -> int:
-        return hash(self._text)
+        return hash(self.text)
 
     def __mod__(self, values: Any) -> str:
         return str(str(self) % values)
@@ -97,3 +195,19 @@ class LazyText:
 def lazy_gettext(text: str) -> LazyText:
     """Like `gettext`, for class bodies and tables."""
     return LazyText(text)
+
+
+def format_datetime(moment: datetime) -> str:
+    """An aware moment as the reader writes it, in the time zone of the host's Flask-Babel; without
+    one ``YYYY-MM-DD HH:MM UTC``."""
+    reader = _reader()
+    if reader is None:
+        return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    from babel.dates import format_datetime as in_words
+    from babel.dates import format_time
+    from flask_babel import get_timezone
+
+    there = moment.astimezone(get_timezone())
+    zone = format_time(there, "z", tzinfo=there.tzinfo, locale=reader.locale)
+    day_and_time = in_words(there, "medium", tzinfo=there.tzinfo, locale=reader.locale)
+    return f"{day_and_time} {zone}"

@@ -26,6 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from commweb.i18n import stored, told
+
 __all__ = [
     "Account",
     "AccountConsent",
@@ -39,6 +41,7 @@ __all__ = [
     "MemberRow",
     "RoomRow",
     "SettingRow",
+    "ToldText",
     "UtcDateTime",
     "now",
 ]
@@ -64,6 +67,19 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+class ToldText(TypeDecorator[str]):
+    """A sentence for people, read in the language of whoever reads it, whoever wrote it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else stored(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else told(value)
 
 
 class Base(DeclarativeBase):
@@ -115,7 +131,7 @@ class Connection(Base):
     server_name: Mapped[str | None] = mapped_column(String(255))
     instance: Mapped[str] = mapped_column(String(255), default="")
     state: Mapped[str] = mapped_column(String(32), default="ok")
-    reason: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(ToldText)
     set_at: Mapped[datetime | None]
     set_by: Mapped[str | None] = mapped_column(String(255))
     rotated_at: Mapped[datetime | None]
@@ -206,7 +222,7 @@ class RoomRow(Base):
     creation_slug: Mapped[str | None] = mapped_column(String(64))
     creation_started_at: Mapped[datetime | None]
     status: Mapped[str] = mapped_column(String(16), default="pending")
-    reason: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(ToldText)
     revision: Mapped[int] = mapped_column(default=1)
     synced_revision: Mapped[int] = mapped_column(default=0)
     confirmed_revision: Mapped[int] = mapped_column(default=0)
@@ -234,7 +250,7 @@ class MemberRow(Base):
     intended_level: Mapped[int | None]
     applied_level: Mapped[int | None]
     state: Mapped[str] = mapped_column(String(16), default="waiting")
-    reason: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(ToldText)
 
 
 class Account(Base):

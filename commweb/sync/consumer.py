@@ -1,15 +1,27 @@
-"""The worker process: Huey's consumer for wake-ups, and the sweep in a thread."""
+"""The worker process: Huey's consumer for wake-ups, the sweep, and a thread the sweep wakes.
+
+The queue is a hint: a worker that cannot open it, or loses it, works on with its own threads.
+"""
 
 from __future__ import annotations
 
+import logging
+import signal
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from huey.consumer import Consumer
 
 from commweb.state import State
-from commweb.sync.worker import Worker
+from commweb.sync.sweep import Sweep
+from commweb.sync.worker import SWEEP_SECONDS, Worker
 
 __all__ = ["consume"]
+
+END_SECONDS = 12.0
+
+log = logging.getLogger(__name__)
 
 
 def consume(state: State, workers: int) -> None:
@@ -17,13 +29,40 @@ def consume(state: State, workers: int) -> None:
     database in memory."""
     state.database.require_shared()
     ending = threading.Event()
-    huey = state.queue.huey
-    if huey is None:
-        Worker(state, stop=ending.is_set).sweep(ending.wait, lambda _times: None)
-        return
+    huey = _queue(state)
+    consumer = None if huey is None else _consumer(huey, workers)
+
+    def stopping() -> bool:
+        return ending.is_set() or (consumer is not None and consumer.stop_flag.is_set())
+
+    worker = Worker(state, stop=stopping)
+    state.queue.on_work(worker.try_work)
+    threads = _own_threads(state, worker, ending, workers if consumer is None else 1)
+    try:
+        if consumer is None:
+            _wait_for_signal(ending)
+        else:
+            consumer.run()
+    finally:
+        ending.set()
+        for thread in threads:
+            thread.join(timeout=END_SECONDS)
+        state.queue.close()
+        state.database.dispose()
+
+
+def _queue(state: State) -> Any:
+    try:
+        return state.queue.huey
+    except Exception as error:  # noqa: BLE001  (a damaged file, no space, no such folder)
+        log.warning("The queue cannot be opened (%s); working without it.", error)
+        return None
+
+
+def _consumer(huey: Any, workers: int) -> Consumer:
     # The default delay of up to 10 s between looks would make every change wait; the default
     # signal drops what is being done.
-    consumer = Consumer(
+    return Consumer(
         huey,
         workers=workers,
         initial_delay=0.02,
@@ -34,22 +73,42 @@ def consume(state: State, workers: int) -> None:
         shutdown_timeout=10,
     )
 
-    def stopping() -> bool:
-        return ending.is_set() or consumer.stop_flag.is_set()
 
-    worker = Worker(state, stop=stopping)
-    state.queue.on_work(worker.try_work)
-    sweep = threading.Thread(
-        target=worker.sweep,
-        args=(ending.wait, lambda times: state.queue.wake(max(0, times))),
-        name="commweb-sweep",
-        daemon=True,
-    )
-    sweep.start()
-    try:
-        consumer.run()
-    finally:
-        ending.set()
-        sweep.join(timeout=12)
-        state.queue.close()
-        state.database.dispose()
+def _own_threads(
+    state: State, worker: Worker, ending: threading.Event, count: int
+) -> list[threading.Thread]:
+    """Started: the sweep, and ``count`` threads that work when it finds something."""
+    bell = threading.Event()
+
+    def wake(times: int) -> None:
+        bell.set()
+        state.queue.wake(times - 1)
+
+    def work() -> None:
+        while not ending.is_set():
+            if bell.wait(SWEEP_SECONDS):
+                bell.clear()
+            worker.try_work()
+        worker.close()
+
+    def wait(seconds: float) -> bool:
+        ended = ending.wait(seconds)
+        if ended:
+            bell.set()
+        return ended
+
+    sweep = Sweep(state, worker, wake)
+    targets: list[Callable[[], None]] = [lambda: sweep.run(wait), *[work] * count]
+    threads = [
+        threading.Thread(target=target, name=f"commweb-{number}", daemon=True)
+        for number, target in enumerate(targets)
+    ]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _wait_for_signal(ending: threading.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: ending.set())
+    ending.wait()

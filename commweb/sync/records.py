@@ -172,4 +172,5 @@ def _upserting(
     """Putting the statement together costs more than running it."""
     statement = (postgresql if dialect_name == "postgresql" else sqlite).insert(model)
     changed = {name: statement.excluded[name] for name in columns if name not in keys}
-    return statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
+    upserting: Executable = statement.on_conflict_do_update(index_elements=[*keys], set_=changed)
+    return upserting

@@ -10,10 +10,10 @@ from typing import Any
 
 from commweb.errors import HostError, Refused, Unreachable
 from commweb.i18n import gettext as _
-from commweb.i18n import ngettext
+from commweb.i18n import joined, ngettext
 from commweb.models import now
 from commweb.providers.base import Backend
-from commweb.providers.rooms import Action, CreateRoom, ObservedRoom, RoomRef
+from commweb.providers.rooms import Action, CloseDoor, CreateRoom, ObservedRoom, RoomRef
 from commweb.state import State
 from commweb.sync.apply import Hands
 from commweb.sync.choices import choice_of
@@ -71,6 +71,7 @@ def run(
         return
     progress = Progress(state.database, room_id, seen.record.provider, holder, seen.applied)
     if seen.held:
+        _keep_shut(backend, seen)
         _finish(progress, seen, status="held", reason=seen.held)
         return
     progress.intend(seen.people)
@@ -99,6 +100,14 @@ def run(
         raise
     again = DELETION_SECONDS if deletions else None
     _finish(progress, seen, status=_status(seen), reason=_reason(progress), again=again)
+
+
+def _keep_shut(backend: Backend, seen: Look) -> None:
+    """A held room waits for a person; a door that was left open does not wait."""
+    if seen.observed is not None and seen.observed.own_can_manage:
+        for action in seen.actions:
+            if isinstance(action, CloseDoor):
+                backend.close_door(_ref(seen.record, seen), action)
 
 
 def look(state: State, room_id: int, backend: Backend) -> Look | None:
@@ -249,7 +258,7 @@ def _reason(progress: Progress) -> str | None:
                 progress.failing,
             )
         )
-    return " ".join(words) or None
+    return joined(words) or None
 
 
 def _may_be_left_behind(seen: Look) -> bool:

@@ -1,7 +1,6 @@
 """The worker: fold what was reported, claim rooms, run them, retry or rest.
 
-A wake-up only says "look now". A sweep in a thread of its own finds what nobody woke the worker
-for: lost wake-ups, leases of killed workers, attempts whose time has come.
+A wake-up only says "look now"; `commweb.sync.sweep` says so when nobody else did.
 """
 
 from __future__ import annotations
@@ -25,15 +24,13 @@ from commweb.sync.claims import Claim, Claims
 from commweb.sync.patience import LINE_DOWN_SECONDS, rest_after
 from commweb.sync.records import RoomRecord, due, fenced, read_room
 from commweb.sync.run import Stopped, run
-from commweb.sync.schedule import ask_again, end_rests, not_looked_at_since, soonest
+from commweb.sync.schedule import end_rests, soonest
 
-__all__ = ["Worker", "working_providers"]
+__all__ = ["SWEEP_SECONDS", "Worker", "first_line", "working_providers"]
 
 KNOWN_FOR_SECONDS = 1.0
 SWEEP_SECONDS = 10.0
 PROBE_SECONDS = 5.0
-DRIFT_ROOMS = 10
-"""How many rooms at rest a sweep looks at again: a few requests, and 10,000 rooms in 3 hours."""
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +71,13 @@ class Worker:
         self._folding = threading.Lock()
         self._tools = _Tools()
         self._versions: dict[str, int] = {}
-        self._drift_at = time.monotonic()
 
     def try_work(self) -> None:
         """`work`; a fault of the database only delays it, because the next sweep goes on."""
         try:
             self.work()
         except (CommWebError, OperationalError) as error:
-            log.warning("The work is put off: %s", _first_line(error))
+            log.warning("The work is put off: %s", first_line(error))
 
     def work(self) -> int:
         """Fold and run until nothing is due; how many rooms were run."""
@@ -115,7 +111,7 @@ class Worker:
             if waiting:
                 self._claims.give_back_waiting()
         except OperationalError as error:
-            log.warning("Rooms are given back when their lease ends: %s", _first_line(error))
+            log.warning("Rooms are given back when their lease ends: %s", first_line(error))
 
     def _notice_settings(self) -> None:
         """After a provider's settings or tokens were saved nobody has to wait out a rest."""
@@ -139,7 +135,7 @@ class Worker:
                 return
         finally:
             self._folding.release()
-        self._state.queue.wake(self._waiting() - 1)
+        self._state.queue.wake(self.waiting() - 1)
 
     def _one(self, claim: Claim) -> None:
         state, room_id, holder = self._state, claim.room_id, claim.holder
@@ -221,43 +217,14 @@ class Worker:
             return SWEEP_SECONDS
         return min(SWEEP_SECONDS, max(0.1, (end - now()).total_seconds() + 0.05))
 
-    def sweep(self, wait: Callable[[float], bool], wake: Callable[[int], None]) -> None:
-        """Look for work until ``wait(seconds)`` answers True; faults only delay it."""
-        while True:
-            rest = 1.0
-            try:
-                self._ask_about_drift()
-                wake(self._waiting() - 1)
-                self.work()
-                rest = self.next_look_seconds()
-            except (CommWebError, OperationalError) as error:
-                log.warning("The sweep met a fault: %s", _first_line(error))
-            except Exception:
-                log.exception("The sweep met a fault.")
-            if wait(rest):
-                self.close()
-                return
-
-    def _ask_about_drift(self) -> None:
-        """Ask for rooms that nobody has looked at for long, a few at a time."""
-        period = self._state.config.drift_check_hours
-        if not period or time.monotonic() < self._drift_at:
-            return
-        self._drift_at = time.monotonic() + SWEEP_SECONDS
-        before = now() - timedelta(hours=period)
-        for provider in working_providers(self._state):
-            with self._state.database.read() as connection:
-                found = not_looked_at_since(connection, provider, before, DRIFT_ROOMS)
-            if found:
-                with self._state.database.write() as connection:
-                    ask_again(connection, found)
-
-    def _waiting(self) -> int:
+    def waiting(self) -> int:
+        """How many threads would find something to do now, 8 at most."""
         providers: Sequence[str] = list(working_providers(self._state))
         with self._state.database.read() as connection:
-            return min(due(connection, providers), 8) if providers else 0
+            rooms = due(connection, providers) if providers else 0
+            return min(rooms, 8) or int(pending(connection))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """What went wrong, without the statement and its parameters."""
     return str(getattr(error, "orig", None) or error).partition("\n")[0]

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from commweb.connection import SIGN_IN_NEEDED
+from commweb.i18n import format_datetime
 from commweb.i18n import gettext as _
 from commweb.links import web_link
 from commweb.state import State
@@ -47,6 +48,7 @@ def template_context(state: State) -> dict[str, Any]:
         "commweb_stylesheet": _stylesheet(state),
         "commweb_link": web_link,
         "commweb_banners": lambda: banners(state),
+        "commweb_datetime": format_datetime,
     }
 
 

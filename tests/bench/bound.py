@@ -68,7 +68,7 @@ def spread(job: dict[str, Any], tasks: Tasks, clients: list[Client]) -> None:
                 waiting.get_nowait()(client)
         except queue.Empty:
             return
-        except Exception as error:
+        except requests.RequestException as error:
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=(client,)) for client in clients]

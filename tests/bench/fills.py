@@ -155,9 +155,7 @@ def neighbour(size: Options) -> dict[str, Any]:
         with arena() as site:
             for share in order:
                 with busy_neighbour(share):
-                    fill = site.bound(
-                        f"n{number}x{share}", size.workers, size.courses, size.people
-                    )
+                    fill = site.bound(f"n{number}x{share}", size.workers, size.courses, size.people)
                 print(f"   {_line(f'beside {share} %', fill)}", flush=True)
                 found.append({"busy_percent": share, **fill.as_json()})
     return {"rounds": found}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from tests.bench.child import run_child
 from tests.bench.counted import new_counter, read_counter
 from tests.bench.measure import Fill, cpu_seconds, peak_mib
 
-__all__ = ["Arena", "WorkerProcess", "arena"]
+__all__ = ["Arena", "WorkerProcess", "arena", "synapse_version"]
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.0/8"
@@ -183,13 +184,35 @@ class Arena:
         sent = worker.requests - sent
         return Fill(who, 0, sent, seconds, ours, theirs, peak_mib(pid))
 
-    def by_commweb(self, label: str, worker: WorkerProcess, courses: int, people: int) -> Fill:
+    def by_commweb(
+        self, label: str, worker: WorkerProcess, courses: int, people: int, who: str = "commweb"
+    ) -> Fill:
         """Fill new rooms with new people through commweb."""
         ids = self.courses(label, courses, people)
         time.sleep(SETTLE_SECONDS)
-        done = self.synced("commweb", worker, ids, new=True)
+        done = self.synced(who, worker, ids, new=True)
         self.check(self.remote_ids(ids), people)
-        return Fill(**{**vars(done), "memberships": courses * people})
+        return replace(done, memberships=courses * people)
+
+    @contextmanager
+    def fast_fill(self) -> Iterator[None]:
+        """With the option that fills new rooms while their door is open."""
+        self._choose(fast_fill=True)
+        try:
+            yield
+        finally:
+            self._choose(fast_fill=False)
+
+    def _choose(self, **values: bool) -> None:
+        with self.app.app_context():
+            comm.configure("matrix", values)
+
+    def enrol_one(self, course_id: str, username: str) -> None:
+        """One more student, stored and not reported."""
+        with self.app.app_context():
+            course = db.session.get_one(Course, int(course_id))
+            course.enrolments.append(Enrolment(user=User(username, "Late"), role=Role.STUDENT))
+            db.session.commit()
 
     # The bare clients
 
@@ -253,8 +276,12 @@ class Arena:
             if found != people + 1:
                 raise RuntimeError(f"The room {room} has {found} members, not {people + 1}.")
 
-    def synapse_version(self) -> str:
-        return str(self.server.admin("GET", "/_synapse/admin/v1/server_version")["server_version"])
+
+def synapse_version() -> str:
+    """The version of the homeserver that is measured with."""
+    question = "import importlib.metadata as m; print(m.version('matrix-synapse'))"
+    asked = [str(install_synapse()), "-c", question]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @contextmanager

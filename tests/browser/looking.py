@@ -44,7 +44,7 @@ _NAMES = "numbers => numbers.map(number => controls[number].outerHTML.slice(0, 1
 _TOO_WIDE = """() => {
     const {clientWidth, scrollWidth} = document.documentElement;
     if (scrollWidth <= clientWidth) return [];
-    const wide = [...document.querySelectorAll("body *")].filter(one =>
+    const wide = [...document.querySelectorAll("body *:not(.visually-hidden)")].filter(one =>
         one.scrollWidth > clientWidth || one.getBoundingClientRect().right > clientWidth + 1);
     return [`${scrollWidth} pixels`, ...wide.slice(-5).map(one => one.outerHTML.slice(0, 120))];
 }"""

@@ -63,8 +63,13 @@ PLACES = (
 )
 
 
-def problems(page: Page) -> list[str]:
-    return everybodys_problems(page) + keyboard_problems(page)
+def problems(page: Page) -> str:
+    return "\n".join(everybodys_problems(page) + keyboard_problems(page))
+
+
+def fine(page: Page) -> None:
+    found = problems(page)
+    assert not found, found
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
@@ -74,20 +79,20 @@ def test_a_page_is_for_everybody(school: Visitors, place: Place) -> None:
     if place.button:
         press(page, place.button)
         expect(page.get_by_role("status").or_(page.get_by_role("alert")).first).to_be_attached()
-    assert problems(page) == []
+    fine(page)
 
 
 @pytest.mark.parametrize("path", ["/login", "/nothing/here"])
 def test_a_page_is_for_everybody_who_is_not_logged_in(school: Visitors, path: str) -> None:
     page = school.signed_out()
     page.goto(path)
-    assert problems(page) == []
+    fine(page)
 
 
 def test_a_refused_login_is_for_everybody(school: Visitors, unique: str) -> None:
     page = school.signed_out()
     log_in(page, unique, "wrong")
-    assert problems(page) == []
+    fine(page)
 
 
 def test_all_fields_of_the_matrix_settings_are_for_everybody_when_they_are_wrong(
@@ -102,7 +107,7 @@ def test_all_fields_of_the_matrix_settings_are_for_everybody_when_they_are_wrong
     press(page, "Save changes")
     expect(page.get_by_role("alert")).to_contain_text("Nothing was saved.")
     page.get_by_text("Advanced settings").click()
-    assert problems(page) == []
+    fine(page)
 
 
 def test_a_course_with_groups_and_long_names_is_for_everybody(
@@ -116,11 +121,11 @@ def test_a_course_with_groups_and_long_names_is_for_everybody(
     press(page, "Create group")
     page.get_by_label("Member", exact=True).select_option("Student Seven")
     press(page, "Add to group")
-    assert problems(page) == []
+    fine(page)
     follow(page, f"Delete group {word}{word}")
-    assert problems(page) == []
+    fine(page)
     page.goto("/courses/")
-    assert problems(page) == []
+    fine(page)
 
 
 def test_these_checks_find_faults(school: Visitors) -> None:
@@ -135,7 +140,7 @@ def test_these_checks_find_faults(school: Visitors) -> None:
                 document.querySelector("main .btn").style.setProperty(rule, "none", "important");
         }"""
     )
-    found = "\n".join(problems(page))
+    found = problems(page)
     for fault in (
         "image-alt",
         "too wide: <p class",

@@ -10,6 +10,7 @@ import pytest
 
 from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled
 from commweb.providers.rooms import (
+    CloseDoor,
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
@@ -115,6 +116,17 @@ def test_a_room_is_made_as_asked_for(world: World) -> None:
     assert (seen.own_id, seen.own_in_room, seen.own_can_manage) == (world.own_id, True, True)
     assert {key for key, one in seen.members.items() if one.membership == "join"} == {world.own_id}
     assert (course_levels(world, room), seen.default_level) == ({ada: 50}, 0)
+
+
+def test_a_room_made_with_its_door_open_is_filled_and_closed(world: World) -> None:
+    room = make_room(world, open_door=True)
+    ada = member_of(world, "ada", room)
+    assert look(world, room).open_door
+    for _time in range(2):
+        world.backend.close_door(room, CloseDoor())
+    assert not look(world, room).open_door
+    bob = member_of(world, "bob", room)
+    assert {membership(world, room, one)[0] for one in (ada, bob)} == {"join"}
 
 
 def test_the_acting_account_has_power_by_creation_or_by_its_level(world: World) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 
 from commweb import Member, Role
 from commweb.models import Change, RoomRow
+from commweb.sync.sweep import Sweep
 from commweb.sync.worker import Worker
 from tests.live.conftest import AdminSession
 from tests.live.fault_proxy import FaultProxy
@@ -103,7 +104,7 @@ class Scene:
         wait_until("nothing waits any more", lambda: self.waiting() == 0, seconds)
 
     @contextmanager
-    def workers(self, threads: int = 3) -> Iterator[Worker]:
+    def workers(self, threads: int = 4) -> Iterator[Worker]:
         """A worker with its sweep and ``threads`` more threads, until the end of the block."""
         ending = threading.Event()
         worker = Worker(self.school.state, stop=ending.is_set)
@@ -114,7 +115,9 @@ class Scene:
             worker.close()
 
         def sweep() -> None:
-            worker.sweep(lambda seconds: ending.wait(min(seconds, 0.5)), lambda _times: None)
+            Sweep(self.school.state, worker, lambda _threads: None).run(
+                lambda seconds: ending.wait(min(seconds, 0.5))
+            )
 
         team = [threading.Thread(target=work) for _number in range(threads)]
         team.append(threading.Thread(target=sweep))

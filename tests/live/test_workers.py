@@ -118,6 +118,19 @@ def test_the_queue_may_be_deleted_while_everything_runs(crowd: World) -> None:
     assert (crowd.folder / "commweb-queue.db").exists()
 
 
+def test_a_worker_that_cannot_read_its_queue_works_without_it(crowd: World) -> None:
+    for file in crowd.folder.glob("commweb-queue.db*"):
+        file.unlink()
+    damaged = crowd.folder / "commweb-queue.db"
+    damaged.write_bytes(b"This is no database." * 500)
+    child = crowd.start_worker()
+    crowd.new_course()
+    all_is_equal(crowd)
+    assert child.stop(12) == 0
+    crowd.workers.remove(child)
+    damaged.unlink()
+
+
 def test_a_database_that_is_locked_for_ten_seconds_is_waited_for(crowd: World) -> None:
     crowd.start_worker()
     crowd.new_course()

@@ -7,6 +7,7 @@ Every method may raise `commweb.errors.ProviderError`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ __all__ = ["Deletion", "Limits", "MatrixClient", "RoomDetails", "User", "WhoAmI"
 
 ADMIN = "/_synapse/admin"
 CLIENT = "/_matrix/client/v3"
+VERSION_KNOWN_SECONDS = 600.0
 
 
 class MatrixClient:
@@ -36,6 +38,7 @@ class MatrixClient:
 
     def __init__(self, caller: Caller) -> None:
         self._call = caller.call
+        self._room_version: tuple[float, str] | None = None
 
     def whoami(self) -> WhoAmI:
         """CS: GET /account/whoami."""
@@ -44,10 +47,16 @@ class MatrixClient:
         return WhoAmI(text(content, "user_id"), str(device_id) if device_id else None)
 
     def default_room_version(self) -> str:
-        """CS: GET /capabilities, ``m.room_versions``; "1" for a server that does not say."""
+        """CS: GET /capabilities, ``m.room_versions``; "1" for a server that does not say.
+        Remembered for ten minutes, so that not every new room asks."""
+        known = self._room_version
+        if known is not None and time.monotonic() - known[0] < VERSION_KNOWN_SECONDS:
+            return known[1]
         content = self._call("GET", f"{CLIENT}/capabilities").content
         versions = json_object(json_object(content, "capabilities"), "m.room_versions")
-        return str(versions.get("default", "1"))
+        version = str(versions.get("default", "1"))
+        self._room_version = (time.monotonic(), version)
+        return version
 
     # Accounts
 

@@ -62,6 +62,7 @@ class MatrixSettingsForm(SettingsForm):
         "federate",
         "encrypt",
         "history_visibility",
+        "fast_fill",
         "closing_rule",
         "respect_hand_changes",
         "account_mode",
@@ -132,6 +133,13 @@ class MatrixSettingsForm(SettingsForm):
             ("joined", _("Members, from their joining on")),
         ],
         description=_("Later it can be changed in the room itself."),
+    )
+    fast_fill = BooleanField(
+        _("Fill new rooms faster"),
+        description=_(
+            "Half the work for the homeserver. Until a new room is filled, for a few seconds or "
+            "minutes, any local account that knows its random ID can join; no list shows it."
+        ),
     )
     closing_rule = SelectField(
         _("When a course no longer needs its room"),

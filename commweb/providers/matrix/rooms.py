@@ -218,6 +218,10 @@ def creation_content(
         "initial_state": _initial_state(rules, picture_uri, open_door=action.open_door),
         "power_level_content_override": {"users": users},
     }
+    if room_version != "1":
+        # Named, because who is listed in the levels depends on it: the server's default may have
+        # changed since it was asked. "1": the server did not say.
+        content["room_version"] = room_version
     if action.topic:
         content["topic"] = action.topic
     return content

@@ -19,6 +19,7 @@ from commweb.providers.base import ProviderContext
 from commweb.settings import Setting
 from commweb.sync.records import claim
 from commweb.sync.schedule import not_looked_at_since, soonest
+from commweb.sync.sweep import Sweep
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
 from tests.sites import Site, site, student, teacher
@@ -73,24 +74,51 @@ def row_of(school: Site, course_id: str = "1") -> RoomRow:
         return row
 
 
-def sweep_once(worker: Worker) -> None:
-    worker.sweep(lambda _seconds: True, lambda _times: None)
+def sweep_once(school: Site) -> None:
+    """One look of the sweep, and the work that it asks for."""
+    worker = Worker(school.state)
+    Sweep(school.state, worker, lambda _threads: worker.work()).once()
 
 
 def test_a_room_nobody_looked_at_for_six_hours_is_compared_again(
     school: Site, server: SimulatedServer
 ) -> None:
     new_course(school)
-    worker = Worker(school.state)
-    sweep_once(worker)
+    sweep_once(school)
     school.campus.add("1", teacher("ada"), student("bob"))  # nobody reported it
-    sweep_once(Worker(school.state))
+    sweep_once(school)
     (room,) = server.rooms.values()
     assert "@bob:sim" not in room.members
     set_rows(school, updated_at=now() - timedelta(hours=6, seconds=1))
-    sweep_once(Worker(school.state))
+    sweep_once(school)
     assert room.is_in("@bob:sim")
     assert now() - row_of(school).updated_at < timedelta(hours=1)
+
+
+def test_the_sweep_wakes_as_many_threads_as_find_something(school: Site) -> None:
+    woken: list[int] = []
+    worker = Worker(school.state)
+    sweep = Sweep(school.state, worker, woken.append)
+    assert sweep.once() == 10
+    new_course(school, "1")
+    new_course(school, "2")
+    sweep.once()
+    worker.fold()
+    sweep.once()
+    assert woken == [1, 2]  # a report to fold, then two rooms
+
+
+def test_a_fault_of_the_database_only_delays_the_sweep(school: Site) -> None:
+    with school.state.database.write() as connection:
+        connection.execute(text("ALTER TABLE commweb_change RENAME TO away"))
+    worker = Worker(school.state)
+    assert Sweep(school.state, worker, lambda _threads: None).once() == 1
+    worker.try_work()
+    with school.state.database.write() as connection:
+        connection.execute(text("ALTER TABLE away RENAME TO commweb_change"))
+    new_course(school)
+    sweep_once(school)
+    assert row_of(school).status == "ready"
 
 
 def test_drift_is_looked_for_a_few_rooms_at_a_time(school: Site, server: SimulatedServer) -> None:
@@ -99,7 +127,7 @@ def test_drift_is_looked_for_a_few_rooms_at_a_time(school: Site, server: Simulat
     Worker(school.state).work()
     set_rows(school, updated_at=now() - timedelta(days=1))
     server.calls.clear()
-    sweep_once(Worker(school.state))
+    sweep_once(school)
     assert server.calls == ["observe"] * 10
 
 
@@ -112,7 +140,7 @@ def test_the_drift_check_can_be_turned_off(tmp_path: Path, server: SimulatedServ
         Worker(school.state).work()
         set_rows(school, updated_at=now() - timedelta(days=400))
         server.calls.clear()
-        sweep_once(Worker(school.state))
+        sweep_once(school)
     assert server.calls == []
 
 

@@ -137,6 +137,19 @@ def test_a_room_is_read_only_when_messages_need_more_than_everybody_has(
     assert room.read_only is read_only
 
 
+@pytest.mark.parametrize(
+    ("rule", "sender", "is_ours"),
+    [("public", BOT, True), ("invite", BOT, False), ("public", "@ada:localhost", False)],
+)
+def test_a_door_is_ours_to_close_only_if_we_opened_it(
+    rule: str, sender: str, is_ours: bool
+) -> None:
+    rules = event("m.room.join_rules", {"join_rule": rule}, sender=sender)
+    room = observed("!room", changed(recorded(), rules), BOT)
+    assert room is not None
+    assert room.open_door is is_ours
+
+
 def test_picture_and_replacement_are_read() -> None:
     events = changed(
         recorded(),
@@ -211,8 +224,9 @@ def create(**changes: Any) -> CreateRoom:
 
 def content_for(version: str, **changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"rules": NewRoomRules(), "picture_uri": None, **changes}
+    action = create(open_door=values.pop("open_door", False))
     return creation_content(
-        create(), alias_name="algebra-aaisem2e", own_id=BOT, room_version=version, **values
+        action, alias_name="algebra-aaisem2e", own_id=BOT, room_version=version, **values
     )
 
 
@@ -234,6 +248,13 @@ def test_a_room_is_made_private_local_unencrypted_with_shared_history() -> None:
     assert state["m.room.canonical_alias"] == {}
     assert state["m.room.avatar"] == {"url": "mxc://hs/1"}
     assert "m.room.encryption" not in state
+    assert "m.room.join_rules" not in state
+
+
+def test_a_room_with_an_open_door_is_in_no_list() -> None:
+    content = content_for("12", open_door=True)
+    assert content["visibility"] == "private"
+    assert state_of(content)["m.room.join_rules"] == {"join_rule": "public"}
 
 
 def test_the_settings_decide_what_cannot_be_changed_later() -> None:

@@ -1,0 +1,61 @@
+"""``make bench``: how fast rooms are filled, against what the homeserver can do at all.
+
+Everything runs on fresh Synapse servers on loopback. See `tests.bench.options` for what the
+environment can choose.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # run as a script: the site and the tests are not installed
+
+from tests.bench import report  # noqa: E402
+from tests.bench.counts import counts  # noqa: E402
+from tests.bench.fills import neighbour, pairs, shapes, threads  # noqa: E402
+from tests.bench.measure import machine  # noqa: E402
+from tests.bench.options import PARTS, Options, options  # noqa: E402
+from tests.bench.sweep import sweep  # noqa: E402
+from tests.bench.world import synapse_version  # noqa: E402
+
+MEASURE: dict[str, Callable[[Options], dict[str, Any]]] = {
+    "pairs": pairs,
+    "shapes": shapes,
+    "threads": threads,
+    "neighbour": neighbour,
+    "counts": counts,
+    "sweep": sweep,
+}
+WORDS = {
+    "pairs": "commweb against the bare client",
+    "shapes": "commweb against other ways",
+    "threads": "how many worker threads",
+    "neighbour": "what a busy second processor costs",
+    "counts": "how many requests",
+    "sweep": "rooms at rest, rooms that are due",
+}
+
+
+def main() -> None:
+    chosen = options()
+    found: dict[str, Any] = {}
+    for part in PARTS:
+        if part in chosen.only:
+            started = time.monotonic()
+            print(f"{part}: {WORDS[part]} ...", flush=True)
+            found[part] = MEASURE[part](chosen)
+            print(f"   ({time.monotonic() - started:.0f} s)", flush=True)
+    facts = machine(synapse_version())
+    report.show(found, facts)
+    path = ROOT / "instance" / "bench.json"
+    report.write(path, found, facts)
+    print(f"\nWritten to {path.relative_to(ROOT)}.")
+
+
+if __name__ == "__main__":
+    main()
