@@ -56,6 +56,9 @@ translations: $(STAMP)
 	$(EXTRACT) -o commweb/translations/commweb.pot commweb
 	$(UPDATE) -D commweb -i commweb/translations/commweb.pot -d commweb/translations
 	$(BIN)/pybabel compile --statistics -D commweb -d commweb/translations
+	$(EXTRACT) -o translations/messages.pot app.py templates commweb/site
+	$(UPDATE) -D messages -i translations/messages.pot -d translations
+	$(BIN)/pybabel compile --statistics -D messages -d translations
 
 $(STAMP): pyproject.toml constraints.txt
 	@new_enough='import sys; sys.exit(sys.version_info < (3, 11))'; \

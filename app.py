@@ -17,6 +17,7 @@ from commweb.site import comm, db, views
 from commweb.site.config import configure, instance_folder
 from commweb.site.headers import send_security_headers
 from commweb.site.host import CourseSite
+from commweb.site.languages import speak_languages
 from commweb.site.login import require_logins
 
 HERE = Path(__file__).resolve().parent
@@ -33,6 +34,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     CSRFProtect(app)
     require_logins(app)
     views.register(app)
+    speak_languages(app)
     comm.init_app(app, db=db, host=CourseSite())
     send_security_headers(app)
     return app

@@ -157,10 +157,11 @@ def _told(source: Any) -> Any:
         return joined(str(_told(one)) for one in source)
     if not isinstance(source, dict):
         return source
+    text, many = source["text"], source.get("many")
     values = {name: _told(value) for name, value in source.get("values", {}).items()}
-    if "many" in source:
-        return ngettext(source["text"], source["many"], source["count"], **values)
-    return gettext(source["text"], **values)
+    if many:
+        return ngettext(text, many, source["count"], **values)
+    return gettext(text, **values)
 
 
 class LazyText:

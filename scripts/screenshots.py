@@ -44,8 +44,8 @@ class Picture:
 
 PICTURES = (
     Picture("courses", "student1", "/courses/", height=520),
-    Picture("course", "teacher1", "/courses/1", height=760),
-    Picture("course-dark", "student1", "/courses/1", scheme="dark", height=620),
+    Picture("course", "teacher1", "/courses/1", height=744),
+    Picture("course-dark", "student1", "/courses/1", scheme="dark", height=660),
     Picture("course-narrow", "student1", "/courses/1", width=390, height=720),
     Picture("communication", "teacher1", "/courses/1/communication"),
     Picture("administration", "admin", "/admin/", height=460),

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from flask import current_app, request
+from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import (
@@ -37,8 +38,8 @@ __all__ = [
     "PersonForm",
 ]
 
-REQUIRED = "This field is required."
-CHOOSE = SelectChoice("", "Choose…")
+REQUIRED = lazy_gettext("This field is required.")
+CHOOSE = SelectChoice("", lazy_gettext("Choose…"))
 MIN_PASSWORD = 8
 MAX_PASSWORD = 200
 
@@ -47,7 +48,7 @@ def _strip(value: str | None) -> str | None:
     return value.strip() if value else value
 
 
-def _one_line(max_length: int, help: str = "", *, label: str) -> Field:
+def _one_line(max_length: int, help: Any = "", *, label: Any) -> Field:
     return StringField(
         label,
         description=help,
@@ -78,9 +79,11 @@ class Text:
     def __call__(self, form: Any, field: Field) -> None:
         value = field.data or ""
         if len(value) > self.max_length:
-            raise ValidationError(f"Use at most {self.max_length} characters.")
+            raise ValidationError(
+                gettext("Use at most %(count)d characters.", count=self.max_length)
+            )
         if any(unicodedata.category(c) in ("Cc", "Cs") and c not in self.allowed for c in value):
-            raise ValidationError("This holds a character that cannot be used here.")
+            raise ValidationError(gettext("This holds a character that cannot be used here."))
 
 
 class Password:
@@ -89,10 +92,14 @@ class Password:
     def __call__(self, form: Any, field: Field) -> None:
         if not MIN_PASSWORD <= len(field.data or "") <= MAX_PASSWORD:
             raise ValidationError(
-                f"Use at least {MIN_PASSWORD} and at most {MAX_PASSWORD} characters."
+                gettext(
+                    "Use at least %(least)d and at most %(most)d characters.",
+                    least=MIN_PASSWORD,
+                    most=MAX_PASSWORD,
+                )
             )
         if any(unicodedata.category(c) in ("Cc", "Cs") for c in field.data):
-            raise ValidationError("This holds a character that cannot be used here.")
+            raise ValidationError(gettext("This holds a character that cannot be used here."))
 
 
 class UserName:
@@ -100,7 +107,7 @@ class UserName:
 
     def __call__(self, form: Any, field: Field) -> None:
         if any(character.isspace() for character in field.data):
-            raise ValidationError("A user name has no spaces.")
+            raise ValidationError(gettext("A user name has no spaces."))
 
 
 class Day(DateField):  # type: ignore[misc]
@@ -113,27 +120,35 @@ class Day(DateField):  # type: ignore[misc]
             super().process_formdata([value for value in valuelist if value.strip()])
         except ValueError:
             self.data = None
-            raise ValueError("Enter a day, for example 2030-09-01.") from None
+            raise ValueError(gettext("Enter a day, for example 2030-09-01.")) from None
 
     def pre_validate(self, form: Any) -> None:
         if self.data and not date(1970, 1, 1) <= self.data <= date(2999, 12, 31):
-            raise ValidationError("Enter a day between 1970 and 2999.")
+            raise ValidationError(gettext("Enter a day between 1970 and 2999."))
 
 
 class LoginForm(PageForm):
     """Logging in."""
 
-    username = _one_line(255, label="User name")
-    password = PasswordField("Password", validators=[InputRequired(REQUIRED)])
+    username = _one_line(255, label=lazy_gettext("User name"))
+    password = PasswordField(lazy_gettext("Password"), validators=[InputRequired(REQUIRED)])
 
 
 class NewCourseForm(PageForm):
     """A new course. ``providers`` are pairs of id and label; nothing to choose, no field."""
 
-    full_name = _one_line(255, label="Course full name")
-    short_name = _one_line(100, "A short word for lists, such as ALG1.", label="Course short name")
-    summary = TextAreaField("Summary", filters=[_strip], validators=[Text(5000, lines=True)])
-    provider = SelectField("Provider", description="Where the people of the course talk.")
+    full_name = _one_line(255, label=lazy_gettext("Course full name"))
+    short_name = _one_line(
+        100,
+        lazy_gettext("A short word for lists, such as ALG1."),
+        label=lazy_gettext("Course short name"),
+    )
+    summary = TextAreaField(
+        lazy_gettext("Summary"), filters=[_strip], validators=[Text(5000, lines=True)]
+    )
+    provider = SelectField(
+        lazy_gettext("Provider"), description=lazy_gettext("Where the people of the course talk.")
+    )
 
     def __init__(self, providers: Sequence[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -146,28 +161,43 @@ class NewCourseForm(PageForm):
 class CourseForm(PageForm):
     """A course as it is. `checked_image` is the uploaded picture after a good `validate`."""
 
-    full_name = _one_line(255, label="Course full name")
-    short_name = _one_line(100, "A short word for lists, such as ALG1.", label="Course short name")
-    summary = TextAreaField("Summary", filters=[_strip], validators=[Text(5000, lines=True)])
-    visible = BooleanField("Visible", description="Students do not see a hidden course.")
+    full_name = _one_line(255, label=lazy_gettext("Course full name"))
+    short_name = _one_line(
+        100,
+        lazy_gettext("A short word for lists, such as ALG1."),
+        label=lazy_gettext("Course short name"),
+    )
+    summary = TextAreaField(
+        lazy_gettext("Summary"), filters=[_strip], validators=[Text(5000, lines=True)]
+    )
+    visible = BooleanField(
+        lazy_gettext("Visible"), description=lazy_gettext("Students do not see a hidden course.")
+    )
     opens = Day(
-        "Opens", description="The first day, in UTC. May be empty.", validators=[Optional()]
+        lazy_gettext("Opens"),
+        description=lazy_gettext("The first day, in UTC. May be empty."),
+        validators=[Optional()],
     )
     closes = Day(
-        "Closes", description="The last day, in UTC. May be empty.", validators=[Optional()]
+        lazy_gettext("Closes"),
+        description=lazy_gettext("The last day, in UTC. May be empty."),
+        validators=[Optional()],
     )
     group_mode = SelectField(
-        "Group mode",
-        description="With separate groups, students see only their own group.",
+        lazy_gettext("Group mode"),
+        description=lazy_gettext("With separate groups, students see only their own group."),
         coerce=lambda value: value.value if isinstance(value, GroupMode) else str(value),
         choices=[
-            SelectChoice(GroupMode.NONE.value, "No groups"),
-            SelectChoice(GroupMode.SEPARATE.value, "Separate groups"),
-            SelectChoice(GroupMode.VISIBLE.value, "Visible groups"),
+            SelectChoice(GroupMode.NONE.value, lazy_gettext("No groups")),
+            SelectChoice(GroupMode.SEPARATE.value, lazy_gettext("Separate groups")),
+            SelectChoice(GroupMode.VISIBLE.value, lazy_gettext("Visible groups")),
         ],
     )
-    image = FileField("Course image", description="PNG, JPEG, WebP or GIF, at most 2 MB.")
-    remove_image = BooleanField("Remove the picture")
+    image = FileField(
+        lazy_gettext("Course image"),
+        description=lazy_gettext("PNG, JPEG, WebP or GIF, at most 2 MB."),
+    )
+    remove_image = BooleanField(lazy_gettext("Remove the picture"))
     checked_image: CheckedImage | None = None
 
     def validate_image(self, field: Field) -> None:
@@ -181,14 +211,16 @@ class CourseForm(PageForm):
 
     def validate_closes(self, field: Field) -> None:
         if field.data and self.opens.data and field.data < self.opens.data:
-            raise ValidationError("A course cannot close before it opens.")
+            raise ValidationError(gettext("A course cannot close before it opens."))
 
 
 class EnrolForm(PageForm):
     """Enrol one of ``people``."""
 
-    person = SelectField("Person", validators=[DataRequired(REQUIRED)])
-    role = SelectField("Role", choices=[SelectChoice(role.value, role.label) for role in Role])
+    person = SelectField(lazy_gettext("Person"), validators=[DataRequired(REQUIRED)])
+    role = SelectField(
+        lazy_gettext("Role"), choices=[SelectChoice(role.value, role.label) for role in Role]
+    )
 
     def __init__(self, people: Sequence[User], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -203,14 +235,14 @@ class EnrolForm(PageForm):
 class GroupForm(PageForm):
     """A new group."""
 
-    group_name = _one_line(100, label="Group name")
+    group_name = _one_line(100, label=lazy_gettext("Group name"))
 
 
 class AddToGroupForm(PageForm):
     """Put one of ``members`` into one of ``groups``."""
 
-    member = SelectField("Member", validators=[DataRequired(REQUIRED)])
-    group = SelectField("Group", validators=[DataRequired(REQUIRED)])
+    member = SelectField(lazy_gettext("Member"), validators=[DataRequired(REQUIRED)])
+    group = SelectField(lazy_gettext("Group"), validators=[DataRequired(REQUIRED)])
 
     def __init__(
         self, members: Sequence[Enrolment], groups: Sequence[Group], *args: Any, **kwargs: Any
@@ -225,16 +257,16 @@ class AddToGroupForm(PageForm):
 class NewPersonForm(PageForm):
     """A new person."""
 
-    full_name = _one_line(255, label="Full name")
+    full_name = _one_line(255, label=lazy_gettext("Full name"))
     username = StringField(
-        "User name",
-        description="The name to log in with. It stays.",
+        lazy_gettext("User name"),
+        description=lazy_gettext("The name to log in with. It stays."),
         filters=[_strip],
         validators=[DataRequired(REQUIRED), Text(64), UserName()],
     )
     password = PasswordField(
-        "Password",
-        description="May be empty: then the person cannot log in yet.",
+        lazy_gettext("Password"),
+        description=lazy_gettext("May be empty: then the person cannot log in yet."),
         validators=[Optional(strip_whitespace=False), Password()],
     )
 
@@ -242,9 +274,9 @@ class NewPersonForm(PageForm):
 class PersonForm(PageForm):
     """A person as they are."""
 
-    full_name = _one_line(255, label="Full name")
+    full_name = _one_line(255, label=lazy_gettext("Full name"))
     password = PasswordField(
-        "New password",
-        description="Leave this empty to keep the password.",
+        lazy_gettext("New password"),
+        description=lazy_gettext("Leave this empty to keep the password."),
         validators=[Optional(strip_whitespace=False), Password()],
     )

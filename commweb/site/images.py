@@ -7,6 +7,7 @@ import io
 import warnings
 from dataclasses import dataclass
 
+from flask_babel import gettext
 from PIL import Image, UnidentifiedImageError
 
 __all__ = ["CheckedImage", "ImageError", "check_image"]
@@ -31,7 +32,12 @@ class CheckedImage:
 def check_image(data: bytes, max_bytes: int) -> CheckedImage:
     """The picture with its real media type, whatever its file was called. Raises `ImageError`."""
     if len(data) > max_bytes:
-        raise ImageError(f"The image is too large. Use at most {max_bytes // (1024 * 1024)} MB.")
+        raise ImageError(
+            gettext(
+                "The image is too large. Use at most %(size)d MB.",
+                size=max_bytes // (1024 * 1024),
+            )
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -47,7 +53,7 @@ def check_image(data: bytes, max_bytes: int) -> CheckedImage:
         ValueError,
     ):
         raise ImageError(
-            "This is not an image the site can read. Use PNG, JPEG, WebP or GIF."
+            gettext("This is not an image the site can read. Use PNG, JPEG, WebP or GIF.")
         ) from None
     return CheckedImage(media_type, hashlib.sha256(data).hexdigest(), data)
 
@@ -55,6 +61,6 @@ def check_image(data: bytes, max_bytes: int) -> CheckedImage:
 def _decode(data: bytes) -> str:
     with Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as image:
         if image.width * image.height > MAX_PIXELS:
-            raise ImageError("The image has too many pixels. Use at most 4000 by 4000.")
+            raise ImageError(gettext("The image has too many pixels. Use at most 4000 by 4000."))
         image.load()
         return MEDIA_TYPES[image.format or ""]

@@ -8,6 +8,7 @@ import unicodedata
 from datetime import date
 from typing import Any, TypeVar
 
+from flask_babel import lazy_gettext
 from sqlalchemy import Column, Enum, ForeignKey, LargeBinary, String, Table, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -25,9 +26,9 @@ class Role(enum.Enum):
     TEACHER = "teacher"
 
     @property
-    def label(self) -> str:
-        """The word for people."""
-        return self.value.capitalize()
+    def label(self) -> Any:
+        """The word for people, in the language of whoever reads it."""
+        return lazy_gettext("Teacher") if self is Role.TEACHER else lazy_gettext("Student")
 
 
 class GroupMode(enum.Enum):

@@ -142,4 +142,4 @@ def _away(members: list[Member]) -> tuple[str, ...]:
 def slug(text: str) -> str:
     """A short, plain word for an alias: lower case letters, digits and hyphens, never empty."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "course"
+    return "-".join(re.findall("[a-z0-9]+", plain))[:40].rstrip("-") or "course"

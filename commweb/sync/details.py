@@ -130,10 +130,10 @@ class _Picture:
 
 def _picture(target: Target, applied: Applied, now: str, respect: bool) -> _Picture:
     picture, coming = target.room.picture, applied.intended
-    last = _Shown(applied.picture_digest or "", applied.picture_uri or "")
+    last = _Shown(applied.picture_digest, applied.picture_uri or "")
     ours = {last.uri: last}
     if coming.picture_uri is not None:
-        ours[coming.picture_uri] = _Shown(coming.picture_digest or "", coming.picture_uri)
+        ours[coming.picture_uri] = _Shown(coming.picture_digest, coming.picture_uri)
     uploads = {"": ""} | {shown.digest: shown.uri for shown in ours.values() if shown.uri}
     digest = picture.digest if picture else ""
     uri = uploads.get(digest)

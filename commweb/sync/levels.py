@@ -7,7 +7,7 @@ infinite power and must not be listed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from commweb.i18n import gettext as _
@@ -71,12 +71,15 @@ def wanted_level(
     return LevelChoice({remote: None if level == room.default_level else level}, last)
 
 
-def dropped_level(remote: str, marks: Marks, room: ObservedRoom, *, respect: bool) -> LevelChoice:
-    """Take the level away that commweb gave to somebody who is not wanted any more."""
+def dropped_level(
+    remote: str, written: Set[int], room: ObservedRoom, *, respect: bool
+) -> LevelChoice:
+    """Take the level away that commweb gave to somebody who is not wanted any more.
+    ``written``: the levels it gave or meant to give to the account."""
     entry = room.levels.get(remote)
     if entry is None or remote in room.creators:
         return LevelChoice()
-    if respect and not marks.explain(entry, room.default_level):
+    if respect and entry not in written:
         return LevelChoice()
     if entry == room.default_level or outranked(remote, room):
         return LevelChoice(applied=entry)

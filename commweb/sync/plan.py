@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from commweb.i18n import gettext as _
-from commweb.i18n import ngettext
 from commweb.providers.rooms import (
     Action,
     CloseDoor,
@@ -103,11 +102,10 @@ def guard(
     states = ("adding", "in", "invited")
     ours = sum(1 for record in applied.members.values() if record.state in states)
     if ours >= GUARD_PEOPLE and leaving * 2 > ours:
-        return ngettext(
-            "%(count)d of %(all)d members would be removed. Confirm to do it.",
-            "%(count)d of %(all)d members would be removed. Confirm to do it.",
-            leaving,
+        return _(
+            "Of %(all)d members, %(count)d would be removed. Confirm to do it.",
             all=ours,
+            count=leaving,
         )
     return None
 

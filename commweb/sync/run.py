@@ -99,7 +99,7 @@ def run(
         progress.flush()
         raise
     again = DELETION_SECONDS if deletions else None
-    _finish(progress, seen, status=_status(seen), reason=_reason(progress), again=again)
+    _finish(progress, seen, status=_status(seen), reason=_reason(progress, seen), again=again)
 
 
 def _keep_shut(backend: Backend, seen: Look) -> None:
@@ -248,8 +248,8 @@ def _status(seen: Look) -> str:
     return "read_only" if seen.target.room.read_only else "ready"
 
 
-def _reason(progress: Progress) -> str | None:
-    words = list(progress.notes)
+def _reason(progress: Progress, seen: Look) -> str | None:
+    words = [*progress.notes, *(seen.details.kept if seen.details else ())]
     if progress.failing:
         words.append(
             ngettext(

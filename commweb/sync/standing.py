@@ -55,8 +55,13 @@ def standings(
 ) -> tuple[Standing, ...]:
     """Everybody who is wanted or was put there by us, by person id."""
     seats = {seat.person_id: seat for seat in target.seats} if target else {}
-    used = frozenset(seat.remote_user_id for seat in seats.values() if seat.remote_user_id)
-    view = _View(observed, used, _written(applied), policy.respect_hand_changes)
+    view = _View(
+        observed,
+        used=frozenset(seat.remote_user_id for seat in seats.values() if seat.remote_user_id),
+        away=frozenset(target.room.away if target else ()),
+        written=_written(applied),
+        respect=policy.respect_hand_changes,
+    )
     people = {
         key: _unwanted(key, record, view)
         for key, record in applied.members.items()
@@ -87,10 +92,12 @@ def is_inside(room: ObservedRoom, remote_user_id: str) -> bool:
 
 @dataclass(frozen=True)
 class _View:
-    """The room, which accounts wanted people use, whether hand changes are kept."""
+    """The room, which accounts wanted people use, who is enrolled but suspended, what commweb
+    wrote, whether hand changes are kept."""
 
     observed: ObservedRoom | None
     used: frozenset[str]
+    away: frozenset[str]
     written: Mapping[str | None, set[int]]
     respect: bool
 
@@ -112,7 +119,9 @@ class _View:
 
 def _unwanted(person_id: str, record: AppliedMember, view: _View) -> Standing:
     remote, room = record.remote_user_id, view.room
-    gone = replace(record, state="removed", reason=None, intended_level=None)
+    # Who left and is suspended stays away when he is reinstated: nobody added him again.
+    state = "left" if record.state == "left" and person_id in view.away else "removed"
+    gone = replace(record, state=state, reason=None, intended_level=None)
     if remote is None or remote in view.used or remote == room.own_id:
         return Standing(person_id, replace(gone, applied_level=None))
     level = _dropped(remote, record, view)
@@ -132,7 +141,7 @@ def _dropped(remote: str, record: AppliedMember, view: _View) -> LevelChoice:
         return LevelChoice(applied=_last_sent(record))
     # Somebody who was removed and is back is a guest, with whatever level the chat gives him.
     respect = view.respect or record.state == "removed"
-    return dropped_level(remote, view.marks(remote, record), view.observed, respect=respect)
+    return dropped_level(remote, view.written[remote], view.observed, respect=respect)
 
 
 def _wanted(seat: Seat, record: AppliedMember | None, view: _View) -> Standing:

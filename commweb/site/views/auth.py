@@ -7,6 +7,8 @@ from typing import Any
 
 from flask import Blueprint, Flask, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import login_user
@@ -22,8 +24,8 @@ __all__ = ["blueprint", "safe_path", "throttle"]
 
 blueprint = Blueprint("auth", __name__)
 
-WRONG = "The user name or the password is not right."
-SUSPENDED = "This account is suspended. Ask an administrator."
+WRONG = lazy_gettext("The user name or the password is not right.")
+SUSPENDED = lazy_gettext("This account is suspended. Ask an administrator.")
 SAFE_PATH = re.compile(r"/(?![/\\])[^\\\s\x00-\x1f\x7f]*")
 
 
@@ -72,7 +74,7 @@ def login() -> ResponseReturnValue:
     return render_template("auth/login.html", form=form), 422 if form.errors else 200
 
 
-def _check(username: str, password: str) -> tuple[User | None, str]:
+def _check(username: str, password: str) -> tuple[User | None, Any]:
     """The person, or None and why not. It takes as long for a name that nobody has."""
     user = db.session.scalar(select(User).where(User.username_folded == fold(username)))
     stored = user.password_hash if user else None
@@ -89,5 +91,5 @@ def _check(username: str, password: str) -> tuple[User | None, str]:
 @blueprint.post("/logout")
 def logout() -> ResponseReturnValue:
     session.clear()
-    flash("You are logged out.", "success")
+    flash(_("You are logged out."), "success")
     return redirect(url_for("auth.login"), 303)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
@@ -20,7 +22,7 @@ __all__ = ["blueprint"]
 
 blueprint = Blueprint("courses", __name__)
 
-TAKEN = "Another course has this short name."
+TAKEN = lazy_gettext("Another course has this short name.")
 
 
 @blueprint.get("/courses/")
@@ -42,7 +44,7 @@ def new() -> ResponseReturnValue:
             summary=form.summary.data or "",
         )
         if _create(course, form):
-            flash(f"The course {course.full_name} is made.", "success")
+            flash(_("The course %(name)s is made.", name=course.full_name), "success")
             return redirect(url_for("courses.show", course_id=course.id), 303)
         form.short_name.errors = [TAKEN]
     return render_template("courses/new.html", form=form), 422 if form.errors else 200
@@ -81,7 +83,7 @@ def edit(course_id: int) -> ResponseReturnValue:
     form = CourseForm(obj=course)
     if form.validate_on_submit():
         if _save(course, form):
-            flash("Changes saved", "success")
+            flash(_("Changes saved"), "success")
             return redirect(url_for("courses.show", course_id=course_id), 303)
         form.short_name.errors = [TAKEN]
     page = render_template("courses/edit.html", form=form, course=course, name=name)
@@ -128,7 +130,7 @@ def delete(course_id: int) -> ResponseReturnValue:
         comm.course_deleted(str(course.id))
         db.session.delete(course)
         db.session.commit()
-        flash(f"The course {course.full_name} is deleted.", "success")
+        flash(_("The course %(name)s is deleted.", name=course.full_name), "success")
         return redirect(url_for("courses.index"), 303)
     return render_template("courses/delete.html", course=course)
 

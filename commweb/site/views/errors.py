@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask, render_template
 from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _
 from flask_limiter.errors import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
@@ -11,19 +14,22 @@ from werkzeug.exceptions import HTTPException
 __all__ = ["register"]
 
 PAGES = {
-    400: ("This did not work", "The request was not understood. Go back and try again."),
-    401: ("Please log in", "You have to log in to see this page."),
-    403: ("Not allowed", "Your account is not allowed to do this."),
-    404: ("Page not found", "There is nothing at this address."),
-    405: ("This did not work", "This address cannot be opened in this way."),
-    413: ("Too large", "What was sent is too large for this site."),
+    400: (_("This did not work"), _("The request was not understood. Go back and try again.")),
+    401: (_("Please log in"), _("You have to log in to see this page.")),
+    403: (_("Not allowed"), _("Your account is not allowed to do this.")),
+    404: (_("Page not found"), _("There is nothing at this address.")),
+    405: (_("This did not work"), _("This address cannot be opened in this way.")),
+    413: (_("Too large"), _("What was sent is too large for this site.")),
     429: (
-        "Too many attempts",
-        "There were too many failed attempts to log in. Wait a minute, then try again.",
+        _("Too many attempts"),
+        _("There were too many failed attempts to log in. Wait a minute, then try again."),
     ),
-    500: ("Something went wrong", "The site made a mistake. It has been noted. Try again later."),
+    500: (
+        _("Something went wrong"),
+        _("The site made a mistake. It has been noted. Try again later."),
+    ),
 }
-EXPIRED = "The form is not valid any more. Go back, load the page again and send it once more."
+EXPIRED = _("The form is not valid any more. Go back, load the page again and send it once more.")
 
 
 def register(app: Flask) -> None:
@@ -48,7 +54,7 @@ def _page(error: HTTPException) -> ResponseReturnValue:
     return page, code, headers
 
 
-def _said(error: HTTPException) -> str | None:
+def _said(error: HTTPException) -> Any:
     """What whoever raised the error said about it, if that is meant for people."""
     if isinstance(error, CSRFError):
         return EXPIRED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from sqlalchemy.exc import IntegrityError
 
 from commweb.site import comm, db
@@ -30,9 +31,9 @@ def enrol(course_id: int) -> ResponseReturnValue:
     name = person.full_name
     course.enrolments.append(Enrolment(user=person, role=Role(form.role.data)))
     if _commit(course_id):
-        flash(f"{name} is enrolled.", "success")
+        flash(_("%(name)s is enrolled.", name=name), "success")
     else:
-        flash(f"{name} was enrolled already.", "info")
+        flash(_("%(name)s was enrolled already.", name=name), "info")
     return _back(course_id)
 
 
@@ -42,12 +43,12 @@ def unenrol(course_id: int, enrolment_id: int) -> ResponseReturnValue:
     course = _editable(course_id)
     enrolment = db.session.get(Enrolment, enrolment_id)
     if enrolment is None or enrolment.course_id != course.id:
-        flash("This person was not enrolled any more.", "info")
+        flash(_("This person was not enrolled any more."), "info")
         return _back(course_id)
     name = enrolment.user.full_name
     db.session.delete(enrolment)
     _commit(course_id)
-    flash(f"{name} is not enrolled any more.", "success")
+    flash(_("%(name)s is not enrolled any more.", name=name), "success")
     return _back(course_id, may_edit(somebody(), course))
 
 
@@ -62,9 +63,9 @@ def new_group(course_id: int) -> ResponseReturnValue:
         if name.casefold() not in taken:
             course.groups.append(Group(name=name))
             if _commit(course_id):
-                flash(f"The group {name} is made.", "success")
+                flash(_("The group %(name)s is made.", name=name), "success")
                 return _back(course_id)
-        form.group_name.errors = ["Another group of the course has this name."]
+        form.group_name.errors = [_("Another group of the course has this name.")]
     return course_page(course, PageForms(group=form))
 
 
@@ -81,7 +82,7 @@ def add_to_group(course_id: int) -> ResponseReturnValue:
     if enrolment not in group.members:
         group.members.append(enrolment)
         _commit(course_id)
-    flash(f"{name} is in the group {group.name}.", "success")
+    flash(_("%(name)s is in the group %(group)s.", name=name, group=group.name), "success")
     return _back(course_id)
 
 
@@ -93,7 +94,9 @@ def remove_from_group(course_id: int, group_id: int, enrolment_id: int) -> Respo
     if enrolment in group.members:
         group.members.remove(enrolment)
         _commit(course_id)
-    flash(f"{enrolment.user.full_name} is not in the group {group.name} any more.", "success")
+    name = enrolment.user.full_name
+    told = _("%(name)s is not in the group %(group)s any more.", name=name, group=group.name)
+    flash(told, "success")
     return _back(course_id)
 
 
@@ -107,7 +110,7 @@ def delete_group(course_id: int, group_id: int) -> ResponseReturnValue:
     name = group.name
     db.session.delete(group)
     _commit(course_id)
-    flash(f"The group {name} is deleted.", "success")
+    flash(_("The group %(name)s is deleted.", name=name), "success")
     return _back(course_id)
 
 

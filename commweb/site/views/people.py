@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
@@ -27,9 +28,9 @@ def index() -> ResponseReturnValue:
         if form.password.data:
             user.set_password_hash(passwords().hash(form.password.data))
         if _add(user):
-            flash(f"{user.full_name} is made.", "success")
+            flash(_("%(name)s is made.", name=user.full_name), "success")
             return redirect(url_for("people.index"), 303)
-        form.username.errors = ["Another person has this user name."]
+        form.username.errors = [_("Another person has this user name.")]
     everybody = db.session.scalars(select(User).order_by(User.full_name, User.id)).all()
     page = render_template("people/index.html", form=form, people=everybody)
     return page, 422 if form.errors else 200
@@ -60,7 +61,7 @@ def edit(person_id: int) -> ResponseReturnValue:
             user.set_password_hash(passwords().hash(form.password.data))
         comm.person_changed(str(user.id))
         db.session.commit()
-        flash("Changes saved", "success")
+        flash(_("Changes saved"), "success")
         return redirect(url_for("people.index"), 303)
     page = render_template("people/edit.html", form=form, person=user)
     return page, 422 if form.errors else 200
@@ -71,16 +72,16 @@ def edit(person_id: int) -> ResponseReturnValue:
 def suspend(person_id: int) -> ResponseReturnValue:
     user = db.get_or_404(User, person_id)
     if user.id == somebody().id:
-        flash("You cannot suspend yourself.", "danger")
+        flash(_("You cannot suspend yourself."), "danger")
         return redirect(url_for("people.index"), 303)
-    return _set_active(user, False, f"{user.full_name} is suspended.")
+    return _set_active(user, False, _("%(name)s is suspended.", name=user.full_name))
 
 
 @blueprint.post("/people/<int:person_id>/reinstate")
 @administrators
 def reinstate(person_id: int) -> ResponseReturnValue:
     user = db.get_or_404(User, person_id)
-    return _set_active(user, True, f"{user.full_name} is reinstated.")
+    return _set_active(user, True, _("%(name)s is reinstated.", name=user.full_name))
 
 
 def _set_active(user: User, active: bool, message: str) -> ResponseReturnValue:

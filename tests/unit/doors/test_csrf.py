@@ -9,27 +9,10 @@ import pytest
 
 from tests.unit.doors.homeserver import Homeserver
 from tests.unit.doors.table import POSTS, Row
-from tests.unit.doors.world import Dump, World, furnish, running
+from tests.unit.doors.world import World, furnish, lasting, running
 
 pytestmark = pytest.mark.local_server
 
-# What a second look or a second save may raise without harm: trails, counters and times.
-TRAILS = {"commweb_event", "commweb_change", "sqlite_sequence"}
-COUNTERS = {
-    "version",
-    "revision",
-    "confirmed_revision",
-    "generation",
-    "updated_at",
-    "updated_by",
-    "set_at",
-    "expires_at",
-    "next_attempt_at",
-    "checked_at",
-    "login_key",
-    "password_hash",
-}
-# An administrator is in no room that could be tried again.
 NOTHING_TO_CHANGE = {
     "/login",
     "/logout",
@@ -111,15 +94,6 @@ def test_a_form_that_is_sent_twice_harms_nothing(world: World, row: Row) -> None
     again = world.ask("admin", "POST", address, fields)
     assert again.status_code in (303, 404, 422)
     assert lasting(world.dump()) == lasting(once)
-
-
-def lasting(dump: Dump) -> Dump:
-    """What matters of the whole state."""
-    return {
-        table: [{key: value for key, value in row.items() if key not in COUNTERS} for row in rows]
-        for table, rows in dump.items()
-        if table not in TRAILS
-    }
 
 
 def test_a_confirmation_that_is_sent_twice_does_not_stand_for_what_comes_later(

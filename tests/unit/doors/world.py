@@ -40,6 +40,23 @@ PEOPLE = {
 }
 ROLES = tuple(PEOPLE)
 Dump = dict[str, list[dict[str, Any]]]
+# What a second look or a second save may raise without harm: trails, counters and times.
+TRAILS = {"commweb_event", "commweb_change", "sqlite_sequence"}
+COUNTERS = {
+    "version",
+    "revision",
+    "confirmed_revision",
+    "generation",
+    "updated_at",
+    "updated_by",
+    "set_at",
+    "expires_at",
+    "next_attempt_at",
+    "checked_at",
+    "login_key",
+    "password_hash",
+}
+# An administrator is in no room that could be tried again.
 
 
 @dataclass(frozen=True)
@@ -139,6 +156,15 @@ def _token(page: str) -> str:
 def _copy(source: Path, target: Path) -> None:
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
+
+
+def lasting(dump: Dump) -> Dump:
+    """What matters of the whole state."""
+    return {
+        table: [{key: value for key, value in row.items() if key not in COUNTERS} for row in rows]
+        for table, rows in dump.items()
+        if table not in TRAILS
+    }
 
 
 @contextmanager

@@ -72,6 +72,7 @@ def test_the_course_image_is_the_picture() -> None:
     assert picture is not None
     assert (picture.digest, picture.media_type, picture.read()) == ("d1", "image/png", b"bytes")
     assert the_room().picture is None
+    assert the_room(course, picture=False).picture is None
 
 
 def test_teachers_and_administrators_moderate() -> None:
@@ -97,6 +98,18 @@ def test_suspended_people_and_suspended_enrolments_are_not_wanted() -> None:
         ALGEBRA, member("a", active=False), member("b", person_active=False), member("c")
     )
     assert ids(room) == ["c"]
+
+
+def test_who_is_suspended_is_named_as_away() -> None:
+    people = [
+        member("d", active=False),
+        member("b", person_active=False),
+        member("a"),
+        member("a", active=False),
+        member("c", Role.PARTICIPANT, "r", active=False),
+    ]
+    found = rooms(ALGEBRA, [RED], people, Choice("matrix", "both"), at=AT)
+    assert [room.away for room in found] == [("b", "c", "d"), ("c",)]
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -220,6 +233,7 @@ def test_a_group_without_a_name_has_the_rooms() -> None:
         ("数学", "course"),
         ("", "course"),
         ("a" * 41, "a" * 40),
+        ("-" + "a" * 41, "a" * 40),
         ("a" * 39 + " b", "a" * 39),
     ],
 )

@@ -193,10 +193,37 @@ def test_a_level_that_is_not_raised_while_out_is_known_as_it_is() -> None:
     assert standing.before.reason == "Banned in the chat by a moderator."
 
 
-def test_a_removed_persons_level_that_equals_the_default_is_left_in_the_list() -> None:
-    room = observed(levels={"@ada:sim": 0})
+@pytest.mark.parametrize("inside", [(), ("ada",)])
+def test_a_removed_persons_level_that_equals_the_default_is_left_in_the_list(
+    inside: tuple[str, ...],
+) -> None:
+    room = observed(levels={"@ada:sim": 0}, inside=inside)
     gone = one(None, record("in", 0), room)
     assert (dict(gone.levels), gone.before.applied_level) == ({}, 0)
+    assert gone.final.applied_level == 0
+
+
+def test_what_was_applied_last_is_recorded_until_a_level_is_written() -> None:
+    room = observed(inside=["ada"], levels={"@ada:sim": 50})
+    ours = one(seat(), record("in", 40, intended_level=50), room)
+    assert (dict(ours.levels), ours.before.applied_level) == ({"@ada:sim": None}, 50)
+    by_hand = one(seat(), record("in", 40), room, respect_hand_changes=False)
+    assert (dict(by_hand.levels), by_hand.before.applied_level) == ({"@ada:sim": None}, 40)
+
+
+def test_a_level_left_to_an_old_account_goes_though_it_is_out_already() -> None:
+    room = observed(levels={"@ada:sim": 50})
+    standing = one(seat(level=50, account_id="@new:sim"), record("in", 50), room)
+    assert dict(standing.levels) == {"@ada:sim": None, "@new:sim": 50}
+    assert standing.remove is None
+
+
+def test_an_account_that_cannot_be_used_has_a_reason_anyhow() -> None:
+    standing = one(seat(account="unusable"), None, observed())
+    assert (standing.before.state, standing.before.reason) == (
+        "failing",
+        "The account cannot be used.",
+    )
 
 
 def test_a_level_of_somebody_too_powerful_is_not_dropped() -> None:
@@ -305,6 +332,15 @@ def test_what_was_set_by_hand_leaves_the_record_as_it_was() -> None:
     )  # fmt: skip
 
 
+def test_a_picture_that_arrived_is_recorded_though_nothing_is_to_be_done() -> None:
+    coming = replace(LAST, intended=Intended(picture_digest="d1", picture_uri="mxc://1"))
+    found = details(
+        wanted(picture=PICTURE), coming, observed(picture_uri="mxc://1"), Policy()
+    )  # fmt: skip
+    assert found.actions == ()
+    assert (found.record.picture_digest, found.record.picture_uri) == ("d1", "mxc://1")
+
+
 def test_an_uploaded_picture_is_not_uploaded_again() -> None:
     same = Picture("d0", "image/png", lambda: b"")
     by_hand = observed(picture_uri="mxc://h")
@@ -340,7 +376,8 @@ def test_a_room_about_to_be_made_may_have_been_made_with_what_was_intended_befor
         "Old", "Old topic", read_only=False, intended=Intended("Algebra", "Numbers", read_only=True)
     )
     assert (found.actions, found.read_only) == ((SetPicture(PICTURE),), True)
-    again = details(wanted(), LAST, None, Policy())
+    again = details(wanted(), replace(LAST, read_only=True), None, Policy())
+    assert again.record.read_only is False
     assert (again.record.name, again.record.topic) == ("Algebra", "Numbers")
     assert again.record.intended == Intended("Algebra", "Numbers", read_only=False)
     assert (again.actions, again.read_only) == ((), None)
@@ -371,12 +408,12 @@ def test_a_room_is_made_with_everything_it_needs() -> None:
 
 def test_joins_and_accounts_say_all_about_the_person() -> None:
     seats = (
-        seat("ada", 50, account="new", external_id="sso-1"),
+        seat("ada", 50, account="new", external_id="sso-1", make=False, rename=False),
         seat("bob", 49, account="stale", by_invitation=True),
     )
     found = planned(Target(ROOM, seats), Applied(), observed())
     assert found[1:] == [
-        EnsureAccount("ada", "@ada:sim", "Ada", "sso-1", known=False),
+        EnsureAccount("ada", "@ada:sim", "Ada", "sso-1", known=False, make=False, rename=False),
         Join("ada", "@ada:sim", "Ada", moderator=True, room_name="Algebra"),
         EnsureAccount("bob", "@bob:sim", "Bob", known=True),
         Join("bob", "@bob:sim", "Bob", room_name="Algebra", by_invitation=True),
