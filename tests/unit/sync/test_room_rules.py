@@ -66,6 +66,7 @@ def inside(room: SimulatedRoom) -> set[str]:
 def replacement(server: SimulatedServer, old: SimulatedRoom, creator: str) -> SimulatedRoom:
     new = SimulatedRoom("!newer", "", old.name, old.topic, creator=creator)
     new.members[creator] = JOINED
+    new.levels = dict(old.levels)
     server.rooms[new.id] = new
     old.replaced_by = new.id
     return new
