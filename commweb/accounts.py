@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -27,27 +28,22 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from commweb import audit
-from commweb.models import Account, AccountConsent, CourseChoice, MemberRow, RoomRow, now
-from commweb.providers.base import Provider
+from commweb.models import Account, AccountConsent, now
+from commweb.places import look_again
 
 __all__ = [
     "CREATED",
     "HOST",
     "LINKED",
     "AccountRecord",
-    "Place",
     "account_of",
     "accounts",
     "add_accounts",
     "agree",
     "agreed",
-    "follow_settings",
     "link",
-    "look_again",
-    "look_at_all",
     "move_accounts",
     "owners",
-    "places",
     "store_accounts",
     "unlink",
 ]
@@ -67,20 +63,6 @@ class AccountRecord:
     display_name: str
     checked_at: datetime | None
     made_user_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Place:
-    """One person and one room that wants him or her: see ``commweb_room``, ``commweb_member``."""
-
-    course_id: str
-    course_name: str
-    room_name: str
-    room_status: str
-    remote_room_id: str | None
-    state: str
-    reason: str | None
-    remote_user_id: str | None
 
 
 _COLUMNS = [getattr(Account, name) for name in AccountRecord.__dataclass_fields__]
@@ -154,21 +136,8 @@ def store_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
     alone. ``made_user_id`` None keeps what is stored."""
     if not rows:
         return
-    statement = (
-        update(Account)
-        .where(
-            Account.provider == bindparam("of_provider"),
-            Account.person_id == bindparam("of_person"),
-            Account.remote_user_id == bindparam("of_remote"),
-        )
-        .values(
-            display_name=bindparam("shown"),
-            checked_at=bindparam("at"),
-            made_user_id=func.coalesce(bindparam("made", type_=String), Account.made_user_id),
-        )
-    )
     connection.execute(
-        statement,
+        _storing(),
         [
             {
                 "of_provider": row["provider"],
@@ -180,6 +149,24 @@ def store_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
             }
             for row in rows
         ],
+    )
+
+
+@lru_cache
+def _storing() -> Update:
+    """Putting the statement together costs more than running it."""
+    return (
+        update(Account)
+        .where(
+            Account.provider == bindparam("of_provider"),
+            Account.person_id == bindparam("of_person"),
+            Account.remote_user_id == bindparam("of_remote"),
+        )
+        .values(
+            display_name=bindparam("shown"),
+            checked_at=bindparam("at"),
+            made_user_id=func.coalesce(bindparam("made", type_=String), Account.made_user_id),
+        )
     )
 
 
@@ -239,59 +226,8 @@ def agreed(connection: Connection, provider: str, person_ids: Iterable[str]) -> 
     return frozenset(found)
 
 
-def look_again(connection: Connection, provider: str, person_id: str) -> None:
-    """Ask for every room that wants the person to be looked at."""
-    rooms = select(MemberRow.room_id).where(MemberRow.person_id == person_id)
-    connection.execute(_ask(provider).where(RoomRow.id.in_(rooms)))
-
-
-def look_at_all(connection: Connection, provider: str) -> None:
-    """Ask for every room of the provider to be looked at."""
-    connection.execute(_ask(provider))
-
-
-def follow_settings(
-    connection: Connection, provider: Provider, old: Mapping[str, Any], new: Mapping[str, Any]
-) -> None:
-    """Ask for every room to be looked at, when a setting changed that rooms have to follow.
-    ``new`` may lack what was not saved."""
-    if any(old[key] != new.get(key, old[key]) for key in provider.reapplied):
-        look_at_all(connection, provider.id)
-
-
-def places(connection: Connection, provider: str, person_id: str) -> list[Place]:
-    """The rooms that want the person, by the course's name."""
-    rows = connection.execute(
-        select(
-            RoomRow.course_id,
-            func.coalesce(CourseChoice.course_name, ""),
-            func.coalesce(RoomRow.name, ""),
-            RoomRow.status,
-            RoomRow.remote_id,
-            MemberRow.state,
-            MemberRow.reason,
-            MemberRow.remote_user_id,
-        )
-        .join(MemberRow, MemberRow.room_id == RoomRow.id)
-        .join(CourseChoice, CourseChoice.course_id == RoomRow.course_id, isouter=True)
-        .where(
-            RoomRow.provider == provider,
-            RoomRow.wanted,
-            MemberRow.person_id == person_id,
-            MemberRow.state != "removed",
-        )
-        .order_by(CourseChoice.course_name, RoomRow.group_id)
-    )
-    return [Place(*row) for row in rows]
-
-
 def _of(provider: str, person_id: str) -> Update:
     return update(Account).where(Account.provider == provider, Account.person_id == person_id)
-
-
-def _ask(provider: str) -> Update:
-    wanted = update(RoomRow).where(RoomRow.provider == provider, RoomRow.wanted)
-    return wanted.values(revision=RoomRow.revision + 1, next_attempt_at=None)
 
 
 def _tell(

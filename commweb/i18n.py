@@ -147,7 +147,7 @@ def told(text: str) -> str:
     if not text.startswith(MARK):
         return gettext(text)
     try:
-        return _told(json.loads(text[1:]))
+        return str(_told(json.loads(text[1:])))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return text[1:]
 
@@ -209,6 +209,8 @@ def format_datetime(moment: datetime) -> str:
     from flask_babel import get_timezone
 
     there = moment.astimezone(get_timezone())
-    zone = format_time(there, "z", tzinfo=there.tzinfo, locale=reader.locale)
+    zone = there.tzname()
+    if zone != "UTC":  # which is UTC in every language
+        zone = format_time(there, "z", tzinfo=there.tzinfo, locale=reader.locale)
     day_and_time = in_words(there, "medium", tzinfo=there.tzinfo, locale=reader.locale)
     return f"{day_and_time} {zone}"

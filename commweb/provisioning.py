@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from commweb.accounts import follow_settings
 from commweb.encryption import Secret
 from commweb.errors import MisuseError
 from commweb.models import now
+from commweb.places import follow_settings
 from commweb.providers.base import Provider, SignedIn
 from commweb.state import State, provider_scope
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, or_, select, update
+from sqlalchemy import Connection, Executable, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from commweb.errors import LeaseLost
@@ -110,11 +110,19 @@ def fenced(connection: Connection, room_id: int, holder: str, **values: Any) -> 
     """Write ``values`` to the room and extend the lease. Raises `LeaseLost`."""
     values.setdefault("lease_until", now() + timedelta(seconds=LEASE_SECONDS))
     values["updated_at"] = now()
+    given = {f"to_{name}": value for name, value in values.items()}
     done = connection.execute(
-        update(RoomRow).where(RoomRow.id == room_id, RoomRow.lease == holder).values(**values)
+        _fencing(tuple(values)), {"of_room": room_id, "of_holder": holder, **given}
     )
     if done.rowcount != 1:
         raise LeaseLost(f"The lease of room {room_id} was lost.")
+
+
+@lru_cache
+def _fencing(columns: tuple[str, ...]) -> Executable:
+    """Putting a statement together costs more than running it."""
+    ours = (RoomRow.id == bindparam("of_room"), RoomRow.lease == bindparam("of_holder"))
+    return update(RoomRow).where(*ours).values({name: bindparam(f"to_{name}") for name in columns})
 
 
 def read_room(connection: Connection, room_id: int) -> RoomRecord | None:
@@ -169,7 +177,6 @@ def _upsert(
 def _upserting(
     dialect_name: str, model: type[Base], columns: tuple[str, ...], keys: tuple[str, ...]
 ) -> Executable:
-    """Putting the statement together costs more than running it."""
     statement = (postgresql if dialect_name == "postgresql" else sqlite).insert(model)
     changed = {name: statement.excluded[name] for name in columns if name not in keys}
     upserting: Executable = statement.on_conflict_do_update(index_elements=[*keys], set_=changed)

@@ -8,7 +8,7 @@ from functools import wraps
 from flask import Blueprint, abort, redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from commweb import accounts, audit
+from commweb import accounts, audit, places
 from commweb.encryption import Secret
 from commweb.errors import ProviderError
 from commweb.i18n import gettext as _
@@ -95,7 +95,7 @@ def again(visit: Visit) -> ResponseReturnValue:
     pressed()
     give_back(visit.state)
     with visit.state.database.write() as connection:
-        accounts.look_again(connection, visit.provider.id, visit.person.id)
+        places.look_again(connection, visit.provider.id, visit.person.id)
     visit.state.wake()
     return done(_("Your rooms are looked at now."))
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from flask import url_for
 
-from commweb.accounts import CREATED, LINKED, AccountRecord, Place, account_of, agreed, places
+from commweb.accounts import CREATED, LINKED, AccountRecord, account_of, agreed
 from commweb.host import Permission, Person
 from commweb.i18n import gettext as _
+from commweb.places import Place, places
 from commweb.proofs import Pending, pending
 from commweb.providers.base import Provider
 from commweb.state import State

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from commweb.accounts import follow_settings
 from commweb.connection import Session
 from commweb.encryption import Secret
 from commweb.errors import StaleSettings
 from commweb.fields import SettingsForm, StoredFacts
 from commweb.host import Person
+from commweb.places import follow_settings
 from commweb.providers.base import Provider, SignedIn
 from commweb.state import State, provider_scope
 from commweb.web.effects import give_back

@@ -67,7 +67,6 @@ class FaultProxy:
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._port = 0
-        self.closing = threading.Event()
 
     @classmethod
     @contextmanager
@@ -78,7 +77,6 @@ class FaultProxy:
         try:
             yield proxy
         finally:
-            proxy.closing.set()
             proxy.down()
 
     @property
@@ -98,6 +96,7 @@ class FaultProxy:
         self._server = self._thread = None
         if server is None or thread is None:
             return
+        server.closing.set()  # whoever drips or waits stops doing so
         server.shutdown()
         thread.join()
         server.cut_all()
@@ -168,6 +167,7 @@ class _Server(http.server.ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], proxy: FaultProxy) -> None:
         super().__init__(address, _Relay)
         self.proxy = proxy
+        self.closing = threading.Event()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
 
@@ -243,7 +243,7 @@ class _Relay(http.server.BaseHTTPRequestHandler):
         self.connection.close()
 
     def _wait(self, seconds: float) -> None:
-        self.server.proxy.closing.wait(seconds)
+        self.server.closing.wait(seconds)
 
     def _lose_the_reply(self, fault: Fault) -> None:
         self._ask()
@@ -293,7 +293,7 @@ class _Relay(http.server.BaseHTTPRequestHandler):
 
     def _never_end(self, fault: Fault) -> None:
         self._head(self._ask(), None)
-        while not self.server.proxy.closing.wait(0.2):
+        while not self.server.closing.wait(0.2):
             self.wfile.write(b"1\r\n \r\n")
 
     def _cut(self, fault: Fault) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, update
 
-from commweb import accounts, proofs
+from commweb import accounts, places, proofs
 from commweb.models import Account, AccountProof, Event, MemberRow, RoomRow, now
 from commweb.providers import Registry
 from tests.simulated import SimulatedProvider, SimulatedServer
@@ -145,10 +145,10 @@ def test_the_rooms_of_the_person_are_looked_at_again_and_no_others(
     dirty = select(RoomRow.course_id).where(RoomRow.synced_revision < RoomRow.revision)
     with school.state.database.read() as connection:
         assert connection.execute(dirty).scalars().all() == ["1"]
-    write(lambda connection: accounts.look_at_all(connection, SIM))
+    write(lambda connection: places.look_at_all(connection, SIM))
     with school.state.database.read() as connection:
         assert sorted(connection.execute(dirty).scalars()) == ["1", "2"]
-        (place,) = accounts.places(connection, SIM, "ada")
+        (place,) = places.places(connection, SIM, "ada")
     assert (place.course_name, place.state, place.remote_user_id) == ("Algebra", "in", "@ada:sim")
 
 
@@ -278,7 +278,7 @@ def test_a_room_that_is_not_wanted_is_no_place(school: Site, write: Any) -> None
             )
 
     write(fill)
-    found = write(lambda connection: accounts.places(connection, SIM, "ada"))
+    found = write(lambda connection: places.places(connection, SIM, "ada"))
     assert [place.course_id for place in found] == ["0"]
 
 

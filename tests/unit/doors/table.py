@@ -104,6 +104,10 @@ def _choice(_world: World) -> dict[str, str]:
     }
 
 
+def _language(_world: World) -> dict[str, str]:
+    return {"language": "de", "next": "/login"}
+
+
 def _again(world: World) -> dict[str, str]:
     return {"room": str(world.ids["room_id"])}
 
@@ -181,6 +185,7 @@ TABLE = (
     Row("GET", "/login", "200 302 302 302 302"),
     Row("POST", "/login", "303 303 303 303 303", typed=_login),
     Row("POST", "/logout", "303 303 303 303 303"),
+    Row("POST", "/language", "303 303 303 303 303", typed=_language),
     Row("GET", "/courses/", "302 200 200 200 200"),
     Row("GET", "/courses/new", ADMINS),
     Row("POST", "/courses/new", ADMINS_POST, typed=_course("NEW1")),

@@ -106,6 +106,8 @@ def test_the_wheel_holds_every_file_of_the_extension(wheel: Path) -> None:
     assert "commweb/py.typed" in wanted
     for folder in ("commweb/templates/", "commweb/static/", "commweb/migrations/versions/"):
         assert any(name.startswith(folder) for name in wanted), folder
+    for language in ("de", "fr"):
+        assert f"commweb/translations/{language}/LC_MESSAGES/commweb.mo" in wanted
 
 
 def test_the_wheel_holds_nothing_of_the_course_site(wheel: Path) -> None:

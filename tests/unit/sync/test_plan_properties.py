@@ -293,7 +293,7 @@ class Rooms(RuleBasedStateMachine):
             elif remote not in self.server.unusable or remote == OWN:
                 unsure = person in self.swapped and self.recorded(person) == "left"
                 assert inside or unsure, person
-            if inside:
+            if inside and remote != OWN:
                 assert self.recorded(person) == "in"
         used = {self.account[person] for person in self.roles}
         for remote in self.ever_enrolled - used - {OWN}:

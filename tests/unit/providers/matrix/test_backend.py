@@ -20,6 +20,7 @@ from commweb.providers.rooms import (
     CreateRoom,
     DeleteRoom,
     EnsureAccount,
+    FoundRoom,
     Join,
     Picture,
     Remove,
@@ -427,9 +428,9 @@ def test_a_deletion_that_runs_already_is_found(http: Http, backend: Backend) -> 
 # Creating
 
 
-def create(started: float | None = None, picture: Picture | None = None) -> CreateRoom:
+def create(picture: Picture | None = None) -> CreateRoom:
     origin = {"instance": "default", "course": "42", "group": ""}
-    return CreateRoom("Algebra", "", "algebra", KEY, started, {}, picture, origin)
+    return CreateRoom("Algebra", "", "algebra", KEY, None, {}, picture, origin)
 
 
 def events(*, sender: str = BOT, key: str = KEY, complete: bool, age: int) -> list[dict[str, Any]]:
@@ -471,10 +472,18 @@ def test_a_first_try_creates_at_once(http: Http, backend: Backend) -> None:
     assert len(http.asked) == 2
 
 
-def test_a_later_try_looks_for_the_room_first(http: Http, backend: Backend) -> None:
+def find(backend: Backend, started: float | None = None) -> FoundRoom | None:
+    return backend.find(NEW, "algebra", time.time() if started is None else started)
+
+
+def test_a_room_that_an_interrupted_try_made_is_found(http: Http, backend: Backend) -> None:
     found_room(http, events(complete=True, age=10))
-    assert backend.create(NEW, create(started=time.time())) == "!room"
-    assert not any("createRoom" in asked for asked in http.asked)
+    assert find(backend) == FoundRoom("!room", complete=True)
+
+
+def test_nothing_is_found_where_nothing_was_made(http: Http, backend: Backend) -> None:
+    http.refuse("GET", ALIAS, 404, "M_NOT_FOUND")
+    assert find(backend) is None
 
 
 @pytest.mark.parametrize(("status", "errcode"), [(400, "M_ROOM_IN_USE"), (409, "M_UNKNOWN")])
@@ -496,7 +505,7 @@ def test_somebody_elses_room_is_never_touched(
 ) -> None:
     found_room(http, events(sender=sender, key=key, complete=True, age=10**9))
     with pytest.raises(Refused) as caught:
-        backend.create(NEW, create(started=1.0))
+        find(backend, 1.0)
     assert caught.value.errcode == "COMMWEB_ALIAS_TAKEN"
     assert all(asked.startswith("GET") for asked in http.asked)
 
@@ -504,28 +513,29 @@ def test_somebody_elses_room_is_never_touched(
 def test_a_young_half_made_room_is_waited_for(http: Http, backend: Backend) -> None:
     found_room(http, events(complete=False, age=20_000))
     with pytest.raises(RoomUnsettled) as caught:
-        backend.create(NEW, create(started=time.time()))
+        find(backend)
     assert caught.value.retry_after_seconds == pytest.approx(41)
 
 
-def test_an_old_half_made_room_is_removed_alias_first_and_made_again(
-    http: Http, backend: Backend
-) -> None:
+def test_an_old_half_made_room_is_found_as_it_is(http: Http, backend: Backend) -> None:
     found_room(http, events(complete=False, age=61_000))
+    assert find(backend) == FoundRoom("!room", complete=False)
+    assert all(asked.startswith("GET") for asked in http.asked)
+
+
+def test_the_alias_of_a_half_made_room_goes_before_the_room(http: Http, backend: Backend) -> None:
     http.on("DELETE", ALIAS, {})
-    http.on("DELETE", f"{ADMIN}/v2/rooms/{R}", {"delete_id": "d"})
+    http.on("DELETE", DELETE, {"delete_id": "d"})
+    assert backend.delete(ROOM, DeleteRoom(slug="algebra")) == "d"
+    assert ["directory" in asked for asked in http.asked] == [True, False]
+
+
+def test_a_half_made_room_in_the_way_is_left_to_the_next_try(http: Http, backend: Backend) -> None:
     capable(http)
-    http.on("POST", f"{CLIENT}/createRoom", {"room_id": "!new"})
-    assert backend.create(NEW, create(started=1.0)) == "!new"
-    assert [asked.split(" ")[0] for asked in http.asked] == [
-        "GET",
-        "GET",
-        "DELETE",
-        "DELETE",
-        "GET",
-        "POST",
-    ]
-    assert "directory" in http.asked[2]
+    http.refuse("POST", f"{CLIENT}/createRoom", 400, "M_ROOM_IN_USE")
+    found_room(http, events(complete=False, age=61_000))
+    with pytest.raises(RoomUnsettled):
+        backend.create(NEW, create())
 
 
 @pytest.mark.parametrize(
@@ -537,7 +547,7 @@ def test_a_room_without_any_state_is_ours_only_if_we_began_it(
     found_room(http, [])
     http.on("GET", f"{ADMIN}/v1/rooms/{R}", {"room_id": "!room", "creator": creator})
     with pytest.raises(ProviderError) as caught:
-        backend.create(NEW, create(started=time.time()))
+        find(backend)
     assert caught.value.errcode == errcode
     assert isinstance(caught.value, RoomUnsettled) is (errcode is None)
 
