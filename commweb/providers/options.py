@@ -31,14 +31,17 @@ class CourseOptions(PageForm):
 
     def values(self) -> dict[str, Any]:
         """What is kept, by field name: plain JSON."""
-        return {
-            field.short_name: field.data.strip() if isinstance(field.data, str) else field.data
-            for field in self
-        }
+        return {field.short_name: _plain(field.data) for field in self}
 
     def placeholder(self, field: Field, course: Course) -> str:
         """What counts while the field is empty; empty: nothing."""
         return ""
+
+
+def _plain(value: Any) -> Any:
+    if value is None:  # a text that was neither stored nor sent
+        return ""
+    return value.strip() if isinstance(value, str) else value
 
 
 class RoomOptions(CourseOptions):

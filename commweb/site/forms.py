@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from flask import current_app, request
+from flask import current_app
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
@@ -55,17 +55,6 @@ def _one_line(max_length: int, help: Any = "", *, label: Any) -> Field:
         filters=[_strip],
         validators=[DataRequired(REQUIRED), Text(max_length)],
     )
-
-
-class PageForm(FlaskForm):  # type: ignore[misc]
-    """The base of the site's forms: takes what a page sends and no JSON, so that every value is
-    a string or a file."""
-
-    class Meta(FlaskForm.Meta):  # type: ignore[misc]
-        def wrap_formdata(self, form: Any, formdata: Any) -> Any:
-            if formdata is not None and form.is_submitted() and request.is_json:
-                return request.form
-            return super().wrap_formdata(form, formdata)
 
 
 class Text:
@@ -127,14 +116,14 @@ class Day(DateField):  # type: ignore[misc]
             raise ValidationError(gettext("Enter a day between 1970 and 2999."))
 
 
-class LoginForm(PageForm):
+class LoginForm(FlaskForm):  # type: ignore[misc]
     """Logging in."""
 
     username = _one_line(255, label=lazy_gettext("User name"))
     password = PasswordField(lazy_gettext("Password"), validators=[InputRequired(REQUIRED)])
 
 
-class NewCourseForm(PageForm):
+class NewCourseForm(FlaskForm):  # type: ignore[misc]
     """A new course. ``providers`` are pairs of id and label; nothing to choose, no field."""
 
     full_name = _one_line(255, label=lazy_gettext("Course full name"))
@@ -158,7 +147,7 @@ class NewCourseForm(PageForm):
             del self.provider
 
 
-class CourseForm(PageForm):
+class CourseForm(FlaskForm):  # type: ignore[misc]
     """A course as it is. `checked_image` is the uploaded picture after a good `validate`."""
 
     full_name = _one_line(255, label=lazy_gettext("Course full name"))
@@ -214,7 +203,7 @@ class CourseForm(PageForm):
             raise ValidationError(gettext("A course cannot close before it opens."))
 
 
-class EnrolForm(PageForm):
+class EnrolForm(FlaskForm):  # type: ignore[misc]
     """Enrol one of ``people``."""
 
     person = SelectField(lazy_gettext("Person"), validators=[DataRequired(REQUIRED)])
@@ -232,13 +221,13 @@ class EnrolForm(PageForm):
             self.person.choices.append(SelectChoice(str(user.id), label))
 
 
-class GroupForm(PageForm):
+class GroupForm(FlaskForm):  # type: ignore[misc]
     """A new group."""
 
     group_name = _one_line(100, label=lazy_gettext("Group name"))
 
 
-class AddToGroupForm(PageForm):
+class AddToGroupForm(FlaskForm):  # type: ignore[misc]
     """Put one of ``members`` into one of ``groups``."""
 
     member = SelectField(lazy_gettext("Member"), validators=[DataRequired(REQUIRED)])
@@ -254,7 +243,7 @@ class AddToGroupForm(PageForm):
         self.group.choices = [SelectChoice(str(group.id), group.name) for group in groups]
 
 
-class NewPersonForm(PageForm):
+class NewPersonForm(FlaskForm):  # type: ignore[misc]
     """A new person."""
 
     full_name = _one_line(255, label=lazy_gettext("Full name"))
@@ -271,7 +260,7 @@ class NewPersonForm(PageForm):
     )
 
 
-class PersonForm(PageForm):
+class PersonForm(FlaskForm):  # type: ignore[misc]
     """A person as they are."""
 
     full_name = _one_line(255, label=lazy_gettext("Full name"))

@@ -17,7 +17,7 @@ from commweb.web.account_page import PasswordForm, done, people_of, show, troubl
 from commweb.web.effects import give_back
 from commweb.web.linking import cancel, confirm, link
 from commweb.web.own_account import Visit, provider_with_accounts, situation
-from commweb.web.permissions import off_sentence
+from commweb.web.permissions import off_sentence, require_form
 from commweb.web.providers import pressed
 
 __all__ = ["build"]
@@ -60,6 +60,7 @@ def _own(view: View) -> Callable[[], ResponseReturnValue]:
         provider = provider_with_accounts(state)
         if provider is None:
             abort(404, description=_("The site is not connected with a chat yet."))
+        require_form()
         return view(Visit(state, provider, person, state.values(provider).values))
 
     return guarded

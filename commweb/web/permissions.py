@@ -23,6 +23,7 @@ __all__ = [
     "login_redirect",
     "off_sentence",
     "require",
+    "require_form",
 ]
 
 P = ParamSpec("P")
@@ -84,11 +85,21 @@ def require(permission: Permission, *, subsystem: bool = True) -> Callable[[View
                 course_id=course_id if isinstance(course_id, str) else None,
                 subsystem=subsystem,
             )
-            return view(*args, **kwargs) if instead is None else instead
+            if instead is not None:
+                return instead
+            require_form()
+            return view(*args, **kwargs)
 
         return guarded
 
     return decorate
+
+
+def require_form() -> None:
+    """Raise 400 for a POST that is no form: without any field it would be read as one whose
+    boxes are all unchecked and whose texts are all empty."""
+    if request.method == "POST" and not request.form:
+        abort(400, description=_("The form came without its fields. Go back, load it again."))
 
 
 def acting_person(state: State) -> Person:

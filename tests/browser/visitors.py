@@ -28,8 +28,8 @@ class Visitors:
         """A page of a browser nobody has used before. ``options`` are Playwright's."""
         context = self._browser.new_context(
             base_url=self.site.url,
-            reduced_motion="reduce",  # so that colours are what they will be
-            **options,
+            # Without motion colours are at once what they will be.
+            **{"locale": "en-GB", "reduced_motion": "reduce", **options},
         )
         self._contexts.append(context)
         context.set_default_timeout(PATIENCE_MILLISECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, redirect, url_for
+from flask import Flask, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import IntegerConverter, Map
 
@@ -32,11 +32,19 @@ def register(app: Flask) -> None:
         app.register_blueprint(pages.blueprint)
     auth.throttle(app)
     errors.register(app)
+    app.before_request(_forms_only)
     app.add_url_rule("/", "home", _home)
 
     # Functions, so that a page of errors can be drawn without asking the database.
     app.jinja_env.globals["visitor"] = visitor
     app.jinja_env.globals["communication_menu"] = _communication_menu
+
+
+def _forms_only() -> None:
+    """Refuse a POST to the site's own pages that is no form: JSON holds more than strings, and a
+    form without any field would be read as one whose boxes are all unchecked."""
+    if request.method == "POST" and not request.form and "commweb" not in request.blueprints:
+        abort(400)
 
 
 def _home() -> ResponseReturnValue:

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.local_server
 NOTHING_TO_CHANGE = {
     "/login",
     "/logout",
+    "/language",
     "/admin/communication/providers/matrix/test",
     "/account/again",
 }

