@@ -226,6 +226,11 @@ def test_an_account_that_cannot_be_used_has_a_reason_anyhow() -> None:
     )
 
 
+def test_somebody_without_a_level_has_none_to_drop() -> None:
+    gone = one(None, record("in", 0), observed(inside=["ada"]), respect_hand_changes=False)
+    assert (dict(gone.levels), gone.remove) == ({}, "@ada:sim")
+
+
 def test_a_level_of_somebody_too_powerful_is_not_dropped() -> None:
     room = observed(creators=frozenset(), levels={OWN: 50, "@ada:sim": 50})
     gone = one(None, record("in", 50), room)
@@ -404,6 +409,14 @@ def test_a_room_is_made_with_everything_it_needs() -> None:
         picture=None,
         origin={"course": "1"},
     )
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_room_for_many_is_made_open_only_if_the_admin_chose_so(fast: bool) -> None:
+    target = Target(ROOM, tuple(seat(name) for name in ("ada", "bob", "cyd")))
+    creation = planned(target, Applied(), None, fast_fill=fast)[0]
+    assert isinstance(creation, CreateRoom)
+    assert creation.open_door is fast
 
 
 def test_joins_and_accounts_say_all_about_the_person() -> None:
