@@ -227,9 +227,7 @@ def creation_content(
     return content
 
 
-def _initial_state(
-    rules: NewRoomRules, picture_uri: str | None, *, open_door: bool
-) -> list[Json]:
+def _initial_state(rules: NewRoomRules, picture_uri: str | None, *, open_door: bool) -> list[Json]:
     wanted: dict[str, Json] = {
         "m.room.canonical_alias": {},
         "m.room.history_visibility": {"history_visibility": rules.history_visibility},

@@ -54,7 +54,7 @@ def judged(world: World, row: Row, before: Dump, response: TestResponse) -> None
         assert not isinstance(value, str) or not re.search("[\x00\ud800-\udfff]", value)
     if row.rule not in ("/logout", "/login"):
         page = world.ask("admin", "GET", response.headers["Location"])
-        assert page.status_code in (200, 303, 404)
+        assert page.status_code in (200, 302, 303, 404)
 
 
 @rows(FORMS)
@@ -144,7 +144,8 @@ def test_a_field_of_a_megabyte_is_refused(world: World, row: Row) -> None:
     good = {**row.fields(world), "csrf_token": world.sessions[role_for(row)].token}
     huge = "a" * MEGABYTE
     for name, value in good.items():
-        if value != "y":  # whatever is sent for a box, it is checked
+        # Whatever is sent for a box, it is checked; a long way back is not taken.
+        if value != "y" and name != "next":
             response = post(world, row, encoded({**good, name: huge}), FORM)
             assert response.status_code in (400, 403, 404, 413, 422), name
     parts = [(name, "", str(value)) for name, value in {**good, "unheard_of": huge}.items()]
