@@ -102,7 +102,8 @@ def _clients(found: dict[str, Any]) -> Iterator[str]:
 def _comparisons(found: dict[str, Any]) -> Iterator[str]:
     parts = [part for part in ("pairs", "shapes") if part in found]
     if parts:
-        yield f"\n{'ratios of the rounds':28}{'speed':>24}{'own CPU':>24}{'Synapse CPU/request':>24}"
+        heads = "".join(f"{head:>24}" for head in ("speed", "own CPU", "Synapse CPU/request"))
+        yield f"\n{'ratios of the rounds':28}{heads}"
     for part in parts:
         for name, value in found[part].items():
             if "_over_" in name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -51,18 +52,26 @@ class Homeserver:
     ``access`` and ``refresh`` are the tokens it gives out; ``instead`` may answer before it does.
     """
 
-    def __init__(self, access: str = "given-access", refresh: str = "given-refresh") -> None:
+    def __init__(
+        self,
+        access: str = "given-access",
+        refresh: str = "given-refresh",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.access, self.refresh = access, refresh
         self.requests: list[Seen] = []
         self.instead: Answer | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     @property
     def text(self) -> str:
@@ -139,10 +148,12 @@ class Homeserver:
 
 @contextmanager
 def homeserver(
-    access: str = "given-access", refresh: str = "given-refresh"
+    access: str = "given-access",
+    refresh: str = "given-refresh",
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Homeserver]:
     """Started, and closed at the end."""
-    server = Homeserver(access, refresh)
+    server = Homeserver(access, refresh, tls)
     try:
         yield server
     finally:

@@ -105,7 +105,7 @@ def _choice(_world: World) -> dict[str, str]:
 
 
 def _language(_world: World) -> dict[str, str]:
-    return {"language": "de", "next": "/login"}
+    return {"language": "de"}
 
 
 def _again(world: World) -> dict[str, str]:
