@@ -47,12 +47,6 @@ def all_is_equal(site: World) -> None:
     assert site.session_state() == "ok"
 
 
-def leases(site: World) -> list[str]:
-    with closing(sqlite3.connect(database(site))) as connection:
-        rows = connection.execute("SELECT lease FROM commweb_room WHERE lease IS NOT NULL")
-        return [row[0] for row in rows.fetchall()]
-
-
 def database(site: World) -> Path:
     with site.app.app_context():
         return Path(str(db.engine.url.database))
@@ -96,10 +90,10 @@ def test_a_worker_that_is_asked_to_stop_gives_its_rooms_back(crowd: World) -> No
     child = crowd.start_worker()
     for _number in range(4):
         crowd.new_course()
-    wait_until("it works on a room", lambda: leases(crowd) != [])
+    wait_until("it works on a room", lambda: crowd.leases() != set())
     assert child.stop(12) == 0
     crowd.workers.remove(child)
-    assert leases(crowd) == []
+    assert crowd.leases() == set()
     crowd.start_worker()
     all_is_equal(crowd)
 

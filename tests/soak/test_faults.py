@@ -74,16 +74,19 @@ def spread(seconds: list[float]) -> dict[str, float]:
 def test_fifty_killed_workers_lose_nothing(tmp_path: Path) -> None:
     with world(tmp_path, lifetime="1m", workers=0, seed=50) as soak:
         soak.people(30)
+        in_the_middle = 0
         for _number in range(5):
             soak.new_course()
         for _number in range(KILLS):
             if soak.course_count() < 20:
                 soak.new_course()
-            for _change in range(3):
+            for _change in range(5):
                 soak.one_change()
+            before = soak.leases()
             child = soak.start_worker()
-            some_requests(soak, soak.random.randint(1, 40), 20)
+            some_requests(soak, soak.random.randint(1, 15), 20)
             soak.kill(child)
+            in_the_middle += bool(soak.leases() - before)
         soak.start_worker()
         quiet = soak.wait_until_quiet(400)
         differences = soak.differences()
@@ -91,11 +94,13 @@ def test_fifty_killed_workers_lose_nothing(tmp_path: Path) -> None:
         tell(
             "kills",
             kills=KILLS,
+            in_the_middle_of_a_room=in_the_middle,
             differences=differences,
             session=state,
             seconds_to_all_equal=round(quiet, 1),
         )
         assert (differences, state) == ([], "ok")
+        assert in_the_middle > KILLS / 2
 
 
 def some_requests(soak: World, count: int, seconds: float) -> None:

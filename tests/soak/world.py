@@ -62,6 +62,12 @@ class World:
         child.kill()
         self.workers.remove(child)
 
+    def leases(self) -> set[str]:
+        """The leases workers have on rooms, or had when they were killed."""
+        with self.app.app_context():
+            held = select(RoomRow.lease).where(RoomRow.lease.is_not(None))
+            return set(db.session.scalars(held))
+
     def a_minute_passes(self) -> None:
         """What waiting for a killed worker's leases comes to. The soak does wait."""
         past = now() - timedelta(seconds=1)
