@@ -1,0 +1,179 @@
+"""Whatever goes wrong with a secret in hand, nothing that is told about it holds the secret."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable
+
+import pytest
+
+from commweb.encryption import Secret
+from commweb.errors import ProviderError
+from tests.unit.doors.faulty import HOMESERVER_FAULTS
+from tests.unit.doors.homeserver import Seen, Told
+from tests.unit.doors.listening import everything_said, faults_of, with_variables
+from tests.unit.doors.planted import (
+    MATRIX_PASSWORD,
+    NEW_PASSWORD,
+    files,
+    found_in,
+    response_places,
+)
+from tests.unit.doors.table import MATRIX, POSTS
+from tests.unit.doors.world import World
+
+pytestmark = pytest.mark.local_server
+
+SETTINGS, SIGN_IN = (
+    next(row for row in POSTS if row.rule == rule) for rule in (MATRIX, f"{MATRIX}/sign-in")
+)
+
+
+def trigger(when: str) -> Callable[[World], None]:
+    """The database refuses to write there."""
+
+    def arrange(world: World) -> None:
+        world.execute(f"CREATE TRIGGER fault BEFORE {when} BEGIN SELECT RAISE(FAIL, 'forced'); END")
+
+    return arrange
+
+
+def without(table: str) -> Callable[[World], None]:
+    def arrange(world: World) -> None:
+        world.execute(f"ALTER TABLE {table} RENAME TO away")
+
+    return arrange
+
+
+def renamed(_world: World) -> dict[str, str]:
+    return {"full_name": "Another", "password": NEW_PASSWORD}
+
+
+DATABASE_FAULTS = [
+    ("tokens cannot be stored", trigger("UPDATE ON commweb_connection"), MATRIX),
+    ("a sign-in cannot be stored", trigger("UPDATE ON commweb_connection"), SIGN_IN.rule),
+    ("the audit cannot be written", trigger("INSERT ON commweb_event"), MATRIX),
+    ("settings cannot be stored", trigger("UPDATE ON commweb_setting"), SIGN_IN.rule),
+    ("the connection's table is gone", without("commweb_connection"), MATRIX),
+    ("a password cannot be stored", trigger("UPDATE ON person"), "/people/<int:person_id>/edit"),
+    ("the people's table is gone", without("person"), "/login"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arrange", "rule"),
+    [fault[1:] for fault in DATABASE_FAULTS],
+    ids=[f[0] for f in DATABASE_FAULTS],
+)
+def test_a_fault_of_the_database_tells_no_secret(
+    world: World, arrange: Callable[[World], None], rule: str
+) -> None:
+    (row,) = [row for row in POSTS if row.rule == rule]
+    address, fields = row.address(world), row.fields(world)
+    arrange(world)
+    role = "nobody" if rule == "/login" else "admin"
+    with everything_said() as said, faults_of(world.app) as faults:
+        answer = world.ask(role, "POST", address, fields)
+    assert answer.status_code == 500
+    assert len(faults) == 1
+    assert "Traceback" in said.text
+    assert found_in(*response_places(world.app, answer), said.text, str(faults[0])) == set()
+    if row.ours:
+        assert found_in(with_variables(faults[0])) == set()
+
+
+def echo(status: int) -> Callable[[Seen], Told]:
+    """A homeserver, or what stands before it, that repeats what it was sent."""
+
+    def answer(seen: Seen) -> Told:
+        error = {"errcode": seen.text, "error": seen.text, "retry_after_ms": 10}
+        return Told(status, error, {"X-Debug": seen.path})
+
+    return answer
+
+
+def half(seen: Seen) -> Told | None:
+    """Good until it comes to tokens."""
+    if "login" in seen.path or "refresh" in seen.path:
+        return Told(200, {"access_token": f"{seen.body!r}", "user_id": "@bot:hs.test"})
+    return None
+
+
+def named_like_a_token(seen: Seen) -> Told | None:
+    if "versions" in seen.path:
+        return Told(200, {"versions": ["v1.1", seen.text]})
+    return None
+
+
+HOMESERVER_FAULTS: dict[str, Callable[[Seen], Told | None]] = {
+    **{f"repeats everything with {status}": echo(status) for status in (200, 400, 401, 403, 404)},
+    **{f"repeats everything with {status}": echo(status) for status in (413, 429, 500, 502)},
+    "gives half an answer": half,
+    "speaks strange versions": named_like_a_token,
+}
+
+
+@pytest.mark.parametrize("name", HOMESERVER_FAULTS)
+def test_a_homeserver_that_repeats_what_it_was_sent_is_not_repeated(
+    world: World, name: str
+) -> None:
+    world.homeserver.instead = HOMESERVER_FAULTS[name]
+    places: list[bytes] = []
+    with everything_said() as said, faults_of(world.app) as faults:
+        for row in (SIGN_IN, SETTINGS):
+            answer = world.ask("admin", "POST", row.rule, row.fields(world))
+            assert answer.status_code in (303, 422)
+            places += response_places(world.app, answer)
+        for path in ("test", "lift-limits"):
+            answer = world.ask("admin", "POST", f"{MATRIX}/{path}", {})
+            assert answer.status_code == 303
+            places += response_places(world.app, answer)
+        world.execute("UPDATE commweb_connection SET expires_at = '2000-01-01'")
+        answer = world.ask("admin", "POST", f"{MATRIX}/test", {})
+        places += response_places(world.app, answer)
+        world.ask("admin", "GET", MATRIX)
+    assert faults == []
+    assert {"matrix_password", "typed_access"} <= found_in(world.homeserver.text)
+    assert found_in(*places, said.text, str(world.dump())) == set()
+
+
+@pytest.mark.parametrize("name", [*HOMESERVER_FAULTS, "is away"])
+def test_a_fault_on_the_way_to_the_homeserver_carries_no_secret(world: World, name: str) -> None:
+    world.homeserver.instead = HOMESERVER_FAULTS.get(name)
+    state = world.app.extensions["commweb"]
+    provider = state.registry.get("matrix")
+    if name == "is away":
+        world.execute("UPDATE commweb_setting SET value = '\"http://127.0.0.1:9\"' "
+                      "WHERE key = 'home_server_url'")  # fmt: skip
+    faults: list[ProviderError] = []
+    with world.app.app_context():
+        values = dict(state.values(provider).values)
+        for call in (
+            lambda: provider.sign_in(values, state.network, "bot", Secret(MATRIX_PASSWORD)),
+            lambda: provider.lift_limits(state.context(provider)),
+            lambda: provider.backend(state.context(provider)).close(),
+        ):
+            try:
+                call()
+            except ProviderError as fault:
+                faults.append(fault)
+    for fault in faults:
+        assert found_in(str(fault), repr(fault), pickle.dumps(fault)) == set()
+        assert found_in(with_variables(fault)) == set()
+    assert faults or name == "speaks strange versions"
+
+
+def test_tokens_that_cannot_be_opened_are_told_without_them(world: World) -> None:
+    world.execute("UPDATE commweb_connection SET access = 'no sealed value'")
+    with everything_said() as said:
+        pages = [
+            world.ask("admin", method, f"{MATRIX}{path}", {} if method == "POST" else None)
+            for method, path in (("GET", ""), ("GET", "/sign-in"), ("POST", "/test"))
+        ]
+    assert [page.status_code for page in pages] == [200, 200, 303]
+    for page in pages:
+        assert found_in(*response_places(world.app, page)) == set()
+    assert found_in(said.text) == set()
+
+
