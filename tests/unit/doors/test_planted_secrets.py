@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 
 from commweb.connection import TokenPair
 from commweb.encryption import Secret
-from commweb.errors import ProviderError
 from commweb.net import Body, Headers
 from tests.unit.doors.conftest import MakeWorld
+from tests.unit.doors.faulty import HOMESERVER_FAULTS, echo
 from tests.unit.doors.homeserver import Homeserver, homeserver
 from tests.unit.doors.listening import everything_said, reprs
 from tests.unit.doors.planted import (
     ACCESS,
     ADMIN_PASSWORD,
     MATRIX_PASSWORD,
-    NEW_PASSWORD,
     PLANTED,
     PROXY_PASSWORD,
     REFRESH,

@@ -83,37 +83,6 @@ def test_a_fault_of_the_database_tells_no_secret(
         assert found_in(with_variables(faults[0])) == set()
 
 
-def echo(status: int) -> Callable[[Seen], Told]:
-    """A homeserver, or what stands before it, that repeats what it was sent."""
-
-    def answer(seen: Seen) -> Told:
-        error = {"errcode": seen.text, "error": seen.text, "retry_after_ms": 10}
-        return Told(status, error, {"X-Debug": seen.path})
-
-    return answer
-
-
-def half(seen: Seen) -> Told | None:
-    """Good until it comes to tokens."""
-    if "login" in seen.path or "refresh" in seen.path:
-        return Told(200, {"access_token": f"{seen.body!r}", "user_id": "@bot:hs.test"})
-    return None
-
-
-def named_like_a_token(seen: Seen) -> Told | None:
-    if "versions" in seen.path:
-        return Told(200, {"versions": ["v1.1", seen.text]})
-    return None
-
-
-HOMESERVER_FAULTS: dict[str, Callable[[Seen], Told | None]] = {
-    **{f"repeats everything with {status}": echo(status) for status in (200, 400, 401, 403, 404)},
-    **{f"repeats everything with {status}": echo(status) for status in (413, 429, 500, 502)},
-    "gives half an answer": half,
-    "speaks strange versions": named_like_a_token,
-}
-
-
 @pytest.mark.parametrize("name", HOMESERVER_FAULTS)
 def test_a_homeserver_that_repeats_what_it_was_sent_is_not_repeated(
     world: World, name: str
@@ -177,3 +146,50 @@ def test_tokens_that_cannot_be_opened_are_told_without_them(world: World) -> Non
     assert found_in(said.text) == set()
 
 
+def polite(seen: Seen) -> Told | None:
+    """Lets a conversation be made, and knows the account."""
+    if seen.path.endswith("/createRoom"):
+        return Told(200, {"room_id": "!talk:hs.test"})
+    if "/rooms/" in seen.path:
+        return Told(200, {"event_id": "$1", "delete_id": "1"})
+    if seen.method == "PUT" or "/v2/users/" in seen.path:
+        return Told(200, {"name": "@student1:hs.test", "deactivated": False, "admin": False})
+    return None
+
+
+@pytest.mark.parametrize("fault", ["none", *HOMESERVER_FAULTS])
+def test_a_chat_password_goes_to_the_homeserver_and_nowhere_else(world: World, fault: str) -> None:
+    world.homeserver.instead = HOMESERVER_FAULTS.get(fault, polite)
+    world.execute(
+        "UPDATE commweb_account SET origin = 'created', made_user_id = '@student1:hs.test', "
+        "remote_user_id = '@student1:hs.test', checked_at = '2030-01-01 00:00:00' "
+        "WHERE person_id = ?",
+        str(world.ids["people"]["student1"]),
+    )
+    world.execute(
+        "INSERT INTO commweb_setting VALUES ('provider.matrix', 'allow_chat_password', 'true', 0, "
+        "1, '2030-01-01 00:00:00', '1')"
+    )
+    typed = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+    with everything_said() as said, faults_of(world.app) as faults:
+        answer = world.ask("student", "POST", "/account/password", typed)
+        slip = world.ask("student", "POST", "/account/password", {**typed, "password": ""})
+    assert answer.status_code == (303 if fault == "none" else 422)
+    assert slip.status_code == 422
+    assert faults == []
+    assert (found_in(world.homeserver.text) == {"access", "new_password"}) or fault != "none"
+    places = [*response_places(world.app, answer), *response_places(world.app, slip)]
+    assert found_in(*places, said.text, str(world.dump()), *files(world.folder).values()) == set()
+
+
+def test_a_code_goes_to_the_account_and_nowhere_else(world: World) -> None:
+    world.homeserver.instead = polite
+    world.execute("DELETE FROM commweb_account_proof")
+    with everything_said() as said:
+        answer = world.ask("student", "POST", "/account/link", {"user_id": "@student1:hs.test"})
+        page = world.ask("student", "GET", "/account")
+    (code,) = set(re.findall(r"\b[0-9]{8}\b", world.homeserver.text))
+    told = [*response_places(world.app, answer), *response_places(world.app, page)]
+    told += [said.text.encode(), str(world.dump()).encode()]
+    assert answer.status_code == 303
+    assert not any(code.encode() in place for place in told)

@@ -221,6 +221,30 @@ def test_limits_are_lifted_for_the_acting_account(
     assert http.calls[0].request.body == b'{"messages_per_second": 0, "burst_count": 0}'
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "answers"),
+    [
+        (200, {"user_id": BOT}, True),
+        (403, {"errcode": "M_FORBIDDEN", "error": "x"}, True),
+        (429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 900}, True),
+        (500, {"errcode": "M_UNKNOWN", "error": "x"}, False),
+        (502, "not JSON of a homeserver", False),
+    ],
+)
+def test_a_server_answers_if_it_says_anything_a_homeserver_says(
+    http: responses.RequestsMock, stored: Stored, status: int, body: Any, answers: bool
+) -> None:
+    on(http, "/_matrix/client/v3/account/whoami", body, status)
+    assert MatrixProvider().answers(stored.context(), 5.0) is answers
+
+
+def test_a_server_that_cannot_be_connected_to_does_not_answer(
+    http: responses.RequestsMock, stored: Stored
+) -> None:
+    http.add("GET", f"{BASE_URL}/_matrix/client/v3/account/whoami", body=ConnectionError("x"))
+    assert not MatrixProvider().answers(stored.context(), 5.0)
+
+
 def sign_in() -> Any:
     return MatrixProvider().sign_in(VALUES, NetworkPolicy(), "bot", Secret("word-of-pass"))
 
