@@ -10,7 +10,7 @@ SUITES := $(wildcard $(foreach part,unit contract embedding live browser,tests/$
 WORKERS ?= 2
 TESTS := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(SUITES)
 
-.PHONY: help run test check lint soak bench screenshots translations chromium clean
+.PHONY: help run test check lint soak bench mutants screenshots translations chromium clean
 
 help:
 	@echo "make run          the course site on http://127.0.0.1:5000, with a worker and a local Synapse"
@@ -18,6 +18,7 @@ help:
 	@echo "make check        format, lint, types, import rules, all tests"
 	@echo "make soak         long runs with faults"
 	@echo "make bench        measure, and write instance/bench.json"
+	@echo "make mutants      break the deciding code and see whether its tests notice"
 	@echo "make screenshots  every page of a running site as a picture"
 	@echo "make translations collect the texts, and bring the German and French catalogues up to date"
 	@echo "make clean        remove what can be made again; keeps the data in instance/"
@@ -51,6 +52,13 @@ CATALOGUE = $(BIN)/pybabel -q
 EXTRACT = $(CATALOGUE) extract -k lazy_gettext -k commweb_gettext -k commweb_ngettext:1,2 -F babel.cfg \
 	--omit-header --add-location=file --sort-by-file -w 100
 UPDATE = $(CATALOGUE) update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -w 100
+
+# Breaks the deciding code in many small ways and looks whether its tests notice.
+mutants: $(STAMP)
+	rm -rf build/mutants && mkdir -p build/mutants && cp -r commweb tests pyproject.toml build/mutants/
+	$(BIN)/python -m pip install -qq --upgrade --target build/mutmut mutmut==3.8.1
+	cd build/mutants && PYTHONPATH=$(CURDIR)/build/mutmut $(CURDIR)/$(BIN)/python -m mutmut run --max-children $(WORKERS)
+	cd build/mutants && PYTHONPATH=$(CURDIR)/build/mutmut $(CURDIR)/$(BIN)/python -m mutmut results
 
 translations: $(STAMP)
 	$(EXTRACT) -o commweb/translations/commweb.pot commweb

@@ -78,6 +78,7 @@ class SimulatedServer:
         self.unusable: dict[str, str] = {}
         self.faults: list[ProviderError | None] = []
         self.calls: list[str] = []
+        self.uploads: list[bytes] = []
         self.half_made: dict[str, str] = {}
         self.deleting = 0
         self.deleted: list[str] = []
@@ -223,6 +224,7 @@ class SimulatedBackend(Backend):
 
     def upload(self, picture: Picture) -> str:
         self.server.called("upload")
+        self.server.uploads.append(picture.read())
         return f"mxc://sim/{picture.digest}/{next(self.server.ids)}"
 
     def set_picture(self, room: RoomRef, action: SetPicture) -> str | None:

@@ -29,11 +29,13 @@ SIGN_IN_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Rest:
-    """``seconds`` to rest. ``counts``: the fault is the room's own, and the next rest is longer."""
+    """``seconds`` to rest. ``counts``: the fault is the room's own, and the next rest is longer.
+    ``failing``: something is wrong, rather than only waited for."""
 
     seconds: float
     counts: bool
     reason: str
+    failing: bool = False
 
 
 def rest_after(error: Exception, attempts: int, *, line_down: bool) -> Rest:
@@ -52,8 +54,9 @@ def rest_after(error: Exception, attempts: int, *, line_down: bool) -> Rest:
     if isinstance(error, OperationalError):
         return Rest(DATABASE_PAUSE_SECONDS, False, reason)
     if line_down:
-        return Rest(LINE_DOWN_SECONDS, False, reason)
-    return Rest(min(LONGEST_PAUSE_SECONDS, 2.0 ** min(attempts, 12)), True, reason)
+        return Rest(LINE_DOWN_SECONDS, False, reason, failing=True)
+    pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** min(attempts, 12))
+    return Rest(pause, True, reason, failing=True)
 
 
 def _reason(error: Exception) -> str:

@@ -97,7 +97,7 @@ def guard(
             "its account there and give it power, or confirm to go on with the old room."
         )
     leaving = sum(1 for standing in people if _is_removal(standing))
-    if leaving and not target.seats:
+    if leaving and not (target.seats or target.room.away):
         return _("The course had members and now reads as empty. Confirm to remove everybody.")
     states = ("adding", "in", "invited")
     ours = sum(1 for record in applied.members.values() if record.state in states)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from commweb.errors import HostError, Refused, Unreachable
+from commweb.host import Course
 from commweb.i18n import gettext as _
 from commweb.i18n import joined, ngettext
 from commweb.models import now
@@ -159,7 +160,7 @@ def _desired(state: State, record: RoomRecord) -> DesiredRoom | None:
         choice = choice_of(connection, record.course_id)
     with state.app.app_context():
         try:
-            course = state.host.course(record.course_id)
+            course = _with_readable_image(state, state.host.course(record.course_id))
             groups = list(state.host.groups(record.course_id)) if course else []
             members = list(state.host.members(record.course_id)) if course else []
         except HostError:
@@ -174,6 +175,19 @@ def _desired(state: State, record: RoomRecord) -> DesiredRoom | None:
         if (room.group_id, room.provider) == (record.group_id, record.provider):
             return room
     return None
+
+
+def _with_readable_image(state: State, course: Course | None) -> Course | None:
+    """The picture is read later, outside of this context: give its reader one of its own."""
+    if course is None or course.image is None:
+        return course
+    read = course.image.read
+
+    def read_in_context() -> bytes:
+        with state.app.app_context():
+            return read()
+
+    return replace(course, image=replace(course.image, read=read_in_context))
 
 
 def _target(state: State, record: RoomRecord, desired: DesiredRoom, backend: Backend) -> Target:

@@ -190,7 +190,7 @@ class Worker:
         try:
             with self._state.database.write() as connection:
                 current = read_room(connection, record.id)
-                if rest.counts and current is not None and current.remote_id is None:
+                if rest.failing and current is not None and current.remote_id is None:
                     values["status"] = "failing"
                 # What was reported meanwhile is not made to wait for what failed before it.
                 if current is not None and current.revision == record.revision:

@@ -259,7 +259,8 @@ def test_while_the_server_answers_nobody_rooms_rest_shortly_and_keep_their_attem
     Worker(school.state).work()
     assert len(server.calls) == 1  # the other room is not even tried
     row = row_of(school)
-    assert (row.attempts, row.status) == (0, "pending")
+    assert (row.attempts, row.status) == (0, "failing")
+    assert row.reason == "No connection."
     assert row.next_attempt_at is not None
     assert (row.next_attempt_at - now()).total_seconds() <= 15
     with school.state.database.read() as connection:

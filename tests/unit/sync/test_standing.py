@@ -219,3 +219,15 @@ def test_inside_are_those_who_joined_or_were_invited(membership: str, inside: bo
     room = observed(members={"@ada:sim": ObservedMember(membership)})
     assert is_inside(room, "@ada:sim") is inside
     assert not is_inside(room, "@nobody:sim")
+
+
+def test_somebody_enrolled_again_starts_anew() -> None:
+    # A level of a room that is gone may still be recorded.
+    standing = one(seat(level=50), record("removed", 70), observed())
+    assert dict(standing.levels) == {"@ada:sim": 50}
+
+
+def test_a_level_of_the_old_account_is_not_recorded_for_the_new_one() -> None:
+    room = observed(levels={"@new:sim": 70})
+    standing = one(seat(account_id="@new:sim"), record("in", 50), room)
+    assert (dict(standing.levels), standing.before.applied_level) == ({}, None)

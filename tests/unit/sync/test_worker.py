@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from flask import current_app
 from sqlalchemy import select, update
 
-from commweb import DEFAULT, Member, Role
+from commweb import DEFAULT, CourseImage, Member, Role
 from commweb.errors import RateLimited, Unreachable
 from commweb.models import Change, MemberRow, RoomRow
 from commweb.providers import Registry
@@ -235,6 +237,31 @@ def test_a_course_that_reads_as_empty_is_held_until_somebody_confirms(
     work(school)
     assert inside(the_room(server)) == {"@bot:sim"}
     assert room_row(school).status == "ready"
+
+
+def test_suspending_the_only_member_asks_nobody(school: Site, server: SimulatedServer) -> None:
+    school.campus.add("1", student("bob"))
+    report_new(school)
+    work(school)
+    school.campus.add("1", Member(person("bob", active=False), Role.PARTICIPANT))
+    report_person(school, "bob")
+    work(school)
+    assert inside(the_room(server)) == {"@bot:sim"}
+    assert room_row(school).status == "ready"
+
+
+def test_a_course_image_is_read_inside_the_app(school: Site, server: SimulatedServer) -> None:
+    def read() -> bytes:
+        return str(current_app.name).encode()
+
+    school.campus.add("1", teacher("ada"))
+    course = school.campus.course_table["1"]
+    image = CourseImage("digest", "image/png", read)
+    school.campus.course_table["1"] = replace(course, image=image)
+    report_new(school)
+    work(school)
+    assert the_room(server).picture_uri is not None
+    assert server.uploads == [b"campus"]
 
 
 def test_a_room_deleted_on_the_server_is_made_again(school: Site, server: SimulatedServer) -> None:
