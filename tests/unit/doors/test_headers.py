@@ -57,7 +57,7 @@ OUR_PAGES = (
     ("GET", "/communication/admin/", "admin", 200),
     ("GET", "/communication/admin/", "stu", 403),
     ("GET", "/communication/admin/", None, 302),
-    ("POST", "/communication/admin/experimental", "admin", 422),
+    ("POST", "/communication/admin/experimental", "admin", 400),
     ("POST", "/communication/admin/communication/providers/matrix/test", "admin", 400),
     ("GET", "/communication/admin/communication/providers/matrix", "admin", 200),
     ("GET", "/communication/admin/communication/providers/none", "admin", 404),

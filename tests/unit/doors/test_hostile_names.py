@@ -20,7 +20,7 @@ HOSTILE = {
     "tags": '"><script>alert(1)</script><img src=x onerror=alert(2)><!--',
     "attributes": "' onmouseover='alert(1)' x=\" autofocus onfocus=\"alert(2)",
     "ends": "</title></textarea></select></option></style></script><svg onload=alert(1)>",
-    "templates": "{{7*7}}{% raw %}{{config}}${7*7}#{7*7}<%= 7*7 %>{7*7}",
+    "templates": "{{9**9}}{% raw %}{{config}}${9**9}#{9**9}<%= 9**9 %>{9**9}",
     "formats": "%(name)s %s %d %% {0} {reason} %(reason)s %(nothing)s",
     "directions": "\u202egnp.exe\u2066\u200f\u200b<b>\u2029",
     "entities": "&lt;script&gt;alert(1)&#x3c;/script&#62;&amp;&copy",
@@ -93,7 +93,7 @@ def test_every_page_has_the_same_tags_whatever_the_names_are(world: World, state
     for name, page in hostile.items():
         assert page.skeleton == ordinary[name].skeleton, name
         assert (EVERYTHING in page.text) == (ORDINARY in ordinary[name].text), name
-        assert "49" not in page.text.replace(EVERYTHING, ""), name
+        assert "387420489" not in page.text, name  # 9**9, worked out by a template
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
