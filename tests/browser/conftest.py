@@ -18,11 +18,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
+from commweb.site.homeserver_config import free_port
+from tests.browser.matrix_page import SETTINGS
 from tests.browser.running import RunningSite, chromium, running
 from tests.browser.synapse import NotedHomeserver
-from tests.browser.visitors import Visitors
+from tests.browser.visitors import Visitors, turn_on
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +102,18 @@ def stored(plain_site: RunningSite) -> Callable[[], str]:
             )
 
     return read
+
+
+@pytest.fixture
+def nowhere() -> str:
+    """The address of a homeserver that does not run."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def settings(plain: Visitors) -> Page:
+    """The settings page as an admin meets it first."""
+    page = plain.page()
+    turn_on(page)
+    page.goto(SETTINGS)
+    return page
