@@ -105,8 +105,12 @@ class Day(DateField):  # type: ignore[misc]
     data: date | None
 
     def process_formdata(self, valuelist: list[str]) -> None:
+        if not any(value.strip() for value in valuelist):
+            if valuelist:  # emptied: what the course has does not stay
+                self.data = None
+            return
         try:
-            super().process_formdata([value for value in valuelist if value.strip()])
+            super().process_formdata(valuelist)
         except ValueError:
             self.data = None
             raise ValueError(gettext("Enter a day, for example 2030-09-01.")) from None

@@ -9,11 +9,16 @@ from flask.typing import ResponseReturnValue
 
 from commweb.host import Permission
 from commweb.i18n import gettext as _
-from commweb.state import current_state
+from commweb.providers.base import Provider
+from commweb.state import State, current_state
 from commweb.status import RoomStatus, rooms_of
+from commweb.web.own_account import provider_with_accounts
 from commweb.web.permissions import acting_person, known_course, require
 
 __all__ = ["chat", "why_not"]
+
+ACCOUNT_HELPS = ("waiting", "invited", "failing")
+"""How somebody stands to a room who may find what to do on the page about his or her account."""
 
 
 @require(Permission.VIEW_COURSE)
@@ -38,8 +43,18 @@ def chat(course_id: str) -> ResponseReturnValue:
         waiting=bool(rooms),
         sentences=sentences,
         configures=configures,
+        accounts=None if mine else _with_accounts(state, rooms),
     )
     return page, 200 if mine else 404
+
+
+def _with_accounts(state: State, rooms: Sequence[RoomStatus]) -> Provider | None:
+    """The provider whose page about one's account can help the viewer into one of ``rooms``."""
+    provider = provider_with_accounts(state)
+    if provider is None:
+        return None
+    helped = (r for r in rooms if r.provider == provider.id and r.membership in ACCOUNT_HELPS)
+    return provider if any(helped) else None
 
 
 def why_not(rooms: Sequence[RoomStatus], *, configures: bool) -> tuple[str, ...]:

@@ -3,49 +3,29 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.courses import enrol, follow, new_course, press, title
-from tests.browser.looking import everybodys_problems, keyboard_problems
+from tests.browser.courses import follow, press, title
 from tests.browser.visitors import Visitors, notice, save
+from tests.browser.walking import (
+    ELEMENT,
+    choose,
+    communication,
+    everybody_is_in,
+    fine,
+    seen_after_reloads,
+    talk_course,
+)
 
 pytestmark = pytest.mark.xdist_group("browser-school")
 
 LINK = "https://chat.example/join?code=1#algebra"
-ELEMENT = "https://app.element.io/#/room/!"
 
 
 @pytest.fixture
 def course(school: Visitors, unique: str) -> str:
     """The path of a new course without a room, with a teacher and two students."""
-    page = school.page()
-    path = new_course(page, f"Talk {unique}", unique, provider="None")
-    enrol(page, "Teacher One", "Teacher")
-    enrol(page, "Student One", "Student")
-    enrol(page, "Student Two", "Student")
-    return path
-
-
-def communication(school: Visitors, course: str, **options: object) -> Page:
-    page = school.page("teacher1", **options)
-    page.goto(course)
-    follow(page, "Communication")
-    return page
-
-
-def choose(page: Page, provider: str) -> None:
-    page.get_by_label("Provider", exact=True).select_option(provider)
-
-
-def everybody_is_in(page: Page, count: int) -> None:
-    """Load the page until the room has everybody."""
-    words = page.get_by_text(f"{count} of {count} people are in the room.").first
-    for _try in range(60):
-        if words.is_visible():
-            return
-        page.wait_for_timeout(500)
-        page.reload()
-    expect(words).to_be_visible()
+    return talk_course(school.page(), "Talk", unique, "Student One", "Student Two")
 
 
 def test_choosing_a_provider_shows_its_fields_at_once_and_loses_nothing(
@@ -69,7 +49,7 @@ def test_choosing_a_provider_shows_its_fields_at_once_and_loses_nothing(
     notice(page, "Changes saved")
     choose(page, "Matrix")
     expect(name).to_have_value("Ask anything")
-    assert everybodys_problems(page) + keyboard_problems(page) == []
+    fine(page)
 
 
 def test_without_scripts_a_button_shows_the_fields(school: Visitors, course: str) -> None:
@@ -135,7 +115,7 @@ def test_somebody_in_several_groups_chooses_among_the_rooms(school: Visitors, co
     choose(page, "Matrix")
     page.get_by_label("Room name", exact=True).fill("Talk")
     page.get_by_label("Rooms", exact=True).select_option("One room for each group")
-    assert everybodys_problems(page) + keyboard_problems(page) == []
+    fine(page)
     save(page)
     everybody_is_in(page, 3)
     everybody_is_in(page, 2)
@@ -146,14 +126,14 @@ def test_somebody_in_several_groups_chooses_among_the_rooms(school: Visitors, co
     for group in ("Red", "Blue"):
         link = student.get_by_role("link", name=f"Talk - {group}", exact=True)
         assert (link.get_attribute("href") or "").startswith(ELEMENT)
-    assert everybodys_problems(student) + keyboard_problems(student) == []
+    fine(student)
     follow(page, "Members of the rooms")
     page.get_by_label("Room", exact=True).select_option("Talk - Red")
     page.get_by_label("Name, account or state", exact=True).fill("student")
     press(page, "Search")
     title(page, "Members of the room")
     expect(page.get_by_role("rowheader")).to_have_text(["Student One", "Student Two"])
-    assert everybodys_problems(page) + keyboard_problems(page) == []
+    fine(page)
 
 
 def test_a_hidden_course_says_that_its_room_is_read_only(school: Visitors, course: str) -> None:
@@ -165,11 +145,6 @@ def test_a_hidden_course_says_that_its_room_is_read_only(school: Visitors, cours
     page.get_by_role("checkbox", name="Visible", exact=True).uncheck()
     save(page)
     words = page.get_by_text("Your Matrix room is read-only while the course is not open.")
-    for _try in range(60):
-        if words.is_visible():
-            break
-        page.wait_for_timeout(500)
-        page.reload()
-    expect(words).to_be_visible()
+    seen_after_reloads(page, words)
     follow(page, "Communication")
     expect(page.get_by_text("The course is hidden")).to_be_visible()

@@ -5,23 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.courses import enrol, follow, new_course, new_person, press, title
 from tests.browser.looking import everybodys_problems
+from tests.browser.matrix_page import SETTINGS
 from tests.browser.synapse import eyes_of, until
 from tests.browser.visitors import Visitors, notice, save, turn_on
-from tests.synapse_eyes import SeenRoom, SynapseEyes
+from tests.browser.walking import SITE, joined, room_of, told, worker_paused
+from tests.synapse_eyes import SynapseEyes
 
 pytestmark = pytest.mark.xdist_group("browser-school")
 
-SETTINGS = "/admin/communication/providers/matrix"
 SOON = "Your Matrix room will be ready soon."
 READY = "Your Matrix room is ready."
-SITE = "@commweb:localhost"
 
 
 @pytest.fixture
@@ -33,39 +32,6 @@ def page(school: Visitors) -> Page:
 @pytest.fixture
 def eyes(school: Visitors) -> SynapseEyes:
     return eyes_of(school.site)
-
-
-def told(page: Page, path: str) -> dict[str, Any]:
-    """What the JSON service says about a course's room."""
-    answer = page.request.get(f"/api/v1{path}/room")
-    assert answer.status == 200
-    document: dict[str, Any] = answer.json()
-    return document
-
-
-def room_of(page: Page, path: str) -> str:
-    """The id of the course's room, once it is ready."""
-    seen = until(lambda: told(page, path), lambda document: document["status"] == "ready")
-    assert (seen["status"], seen["message"]) == ("ready", READY), seen
-    return str(seen["remote_id"])
-
-
-def joined(eyes: SynapseEyes, room: str, *people: str) -> SeenRoom:
-    """The room, when exactly these people and the site's account are in it."""
-    wanted = {SITE} | {f"@{name}:localhost" for name in people}
-    seen = until(lambda: eyes.room(room), lambda seen: seen.joined == wanted)
-    assert seen.joined == wanted
-    return seen
-
-
-@contextmanager
-def worker_paused(school: Visitors) -> Iterator[None]:
-    worker = school.site.child("worker")
-    worker.suspend()
-    try:
-        yield
-    finally:
-        worker.resume()
 
 
 def test_a_new_course_has_its_room_soon_and_the_page_says_so_without_a_reload(

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from commweb.errors import Unreachable
+from commweb.i18n import lazy_gettext
+from commweb.providers import Registry
 from commweb.providers.matrix.provider import MatrixProvider
-from tests.sites import student, teacher
+from commweb.settings import Setting
+from tests.simulated import SimulatedProvider, SimulatedServer
+from tests.sites import site, student, teacher
 from tests.unit.web.course.conftest import CHAT, Classroom
 
 MakeRoom = Callable[[], None]
+ACCOUNT = 'href="/communication/account"'
+
+
+class AccountsProvider(SimulatedProvider):
+    """The simulated server, with a page on which people see to their accounts."""
+
+    account_page = lazy_gettext("My Chat account")
+    settings = (Setting("account_mode", "create"), Setting("ask_consent", False))
+
+
+@pytest.fixture
+def asking(tmp_path: Path, server: SimulatedServer) -> Iterator[Classroom]:
+    """A course on a site that makes an account only for who agreed."""
+    with site(tmp_path, Registry([AccountsProvider(server)])) as made:
+        with made.app.app_context():
+            made.comm.set_enabled(True)
+            made.comm.configure("simulated", {"ask_consent": True})
+        made.campus.add("1", teacher("ada"), student("bob"))
+        yield Classroom(made, server)
 
 
 def test_a_member_is_sent_to_the_room(classroom: Classroom, make_room: MakeRoom) -> None:
@@ -59,6 +83,41 @@ def test_who_was_banned_in_the_chat_reads_that(classroom: Classroom, make_room: 
     members["@bob:sim"] = type(members["@bob:sim"])("ban")
     classroom.changed()
     assert "banned you from the room" in classroom.page("bob", CHAT)
+
+
+def test_who_waits_for_an_account_is_shown_the_way_to_the_page_about_it(
+    asking: Classroom,
+) -> None:
+    asking.choose("simulated")
+    reply = asking.visit("bob").get(CHAT)
+    assert reply.status_code == 404
+    assert "Has to agree on the page “My Chat account”" in reply.text
+    assert f"{ACCOUNT}>My Chat account</a>" in _content(reply.text)
+
+
+def test_who_left_or_has_no_place_in_the_room_is_not_sent_to_the_account_page(
+    asking: Classroom,
+) -> None:
+    with asking.school.app.app_context():
+        asking.school.comm.configure("simulated", {"ask_consent": False})
+    asking.choose("simulated")
+    asking.leave("Algebra", "bob")
+    asking.school.campus.member_table["1"].append(student("dan"))
+    for person in ("bob", "dan"):
+        assert ACCOUNT not in _content(asking.visit(person).get(CHAT).text)
+
+
+def test_a_provider_without_such_a_page_has_no_link_to_it(
+    classroom: Classroom, make_room: MakeRoom
+) -> None:
+    classroom.server.unusable["@bob:sim"] = "The account is deactivated."
+    make_room()
+    assert ACCOUNT not in classroom.visit("bob").get(CHAT).text
+
+
+def _content(page: str) -> str:
+    """The page without its menu."""
+    return page[page.index("<h1>") :]
 
 
 def test_a_room_that_is_not_made_yet_is_promised(classroom: Classroom) -> None:
