@@ -173,7 +173,8 @@ class Door:
             proxies=self._proxies,
         ) as response:
             received = bytearray()
-            for chunk in response.iter_content(CHUNK_BYTES):
+            # As it comes: a small compressed reply, which nobody asked for, may unpack to any size.
+            for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
                 received += chunk
                 if len(received) > max_bytes:
                     raise _TooLarge

@@ -133,15 +133,17 @@ class ProviderPages:
         pressed()
         actor = acting_person(state).id
         give_back(state)
-        state.settings.save(
-            provider_scope(self.provider.id),
-            self.provider.settings,
-            {},
-            expected_version=None,
-            actor=actor,
-            also=state.tokens(self.provider).clear,
-            detail={"cleared": "tokens"},
-        )
+        tokens = state.tokens(self.provider)
+        if tokens.read() is not None:  # else it was sent twice, and the trail says so already
+            state.settings.save(
+                provider_scope(self.provider.id),
+                self.provider.settings,
+                {},
+                expected_version=None,
+                actor=actor,
+                also=tokens.clear,
+                detail={"cleared": "tokens"},
+            )
         flash(_("The tokens are cleared."), "success")
         return self._back()
 

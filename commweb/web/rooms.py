@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from commweb import audit
 from commweb.fields import PageForm
@@ -178,12 +178,16 @@ def _ask(room_id: int, *, confirmed: bool) -> ResponseReturnValue:
 
 
 def _mark(connection: Connection, room_id: int, *, confirmed: bool) -> bool:
-    """Ask for the room to be looked at. False: it is not held, so there is nothing to confirm;
-    a confirmation sent twice must not stand for what comes later."""
+    """Ask for the room to be looked at. False: it is not held, or was confirmed a moment ago, so
+    there is nothing to confirm; a confirmation sent twice must not stand for what comes later."""
     statement = update(RoomRow).where(RoomRow.id == room_id)
     values: dict[str, Any] = {"revision": RoomRow.revision + 1, "next_attempt_at": None}
     if confirmed:
-        statement = statement.where(RoomRow.status == "held")
+        waits = or_(
+            RoomRow.confirmed_revision < RoomRow.revision,
+            RoomRow.synced_revision >= RoomRow.revision,
+        )
+        statement = statement.where(RoomRow.status == "held", waits)
         values["confirmed_revision"] = RoomRow.revision + 1
     return connection.execute(statement.values(**values)).rowcount == 1
 

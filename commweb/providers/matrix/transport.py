@@ -8,6 +8,7 @@ client-server API, "Standard error response" and "Rate limiting"
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ Json = dict[str, Any]
 CALL_SECONDS = 30.0
 DEFAULT_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 86400.0
+_CODE = re.compile(r"[A-Z0-9._]{1,64}")
 
 
 class MatrixRefused(Refused):
@@ -181,14 +183,10 @@ def _error(reply: Reply, content: Json | None, path: str) -> ProviderError:
             ),
             status=reply.status,
         )
-    # The code comes from outside: shown only in the shape a code has.
-    code = (
-        errcode
-        if errcode.isascii() and errcode.replace("_", "").replace(".", "").isalnum()
-        else "M_UNKNOWN"
-    )
+    # The code comes from outside and is shown: only in the shape a code has, which no token has.
+    code = errcode if _CODE.fullmatch(errcode) else "M_UNKNOWN"
     sentence = _(
-        "The homeserver refused (HTTP %(status)d, %(code)s).", status=reply.status, code=code[:64]
+        "The homeserver refused (HTTP %(status)d, %(code)s).", status=reply.status, code=code
     )
     return _refused(sentence, reply.status, code, content)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 
 from tests.unit.doors.homeserver import Seen, Told
 
@@ -15,6 +17,20 @@ def echo(status: int) -> Callable[[Seen], Told]:
         return Told(status, error, {"X-Debug": seen.path})
 
     return answer
+
+
+def coded(seen: Seen) -> Told:
+    """Takes what it was sent for the code of its error."""
+    words = [seen.headers.get("Authorization", "").removeprefix("Bearer ")]
+    with suppress(ValueError, AttributeError):
+        content = json.loads(seen.body)
+        words += [
+            content.get("refresh_token"),
+            content.get("password"),
+            content.get("new_password"),
+        ]
+    code = next(filter(None, reversed(words)), "M_NOT_FOUND")
+    return Told(403, {"errcode": code, "error": code})
 
 
 def half(seen: Seen) -> Told | None:
@@ -33,6 +49,7 @@ def named_like_a_token(seen: Seen) -> Told | None:
 HOMESERVER_FAULTS: dict[str, Callable[[Seen], Told | None]] = {
     **{f"repeats everything with {status}": echo(status) for status in (200, 400, 401, 403, 404)},
     **{f"repeats everything with {status}": echo(status) for status in (413, 429, 500, 502)},
+    "names its error after the token": coded,
     "gives half an answer": half,
     "speaks strange versions": named_like_a_token,
 }

@@ -31,7 +31,7 @@ PLANTED: Mapping[str, str] = {
 }
 
 
-def _spellings(value: str) -> Iterable[bytes]:
+def spellings(value: str) -> Iterable[bytes]:
     """As it is, for an address, for JSON, and in base64 wherever it starts."""
     data = value.encode()
     yield data
@@ -43,7 +43,7 @@ def _spellings(value: str) -> Iterable[bytes]:
         yield encoded[4:-4]
 
 
-SPELLINGS = {name: tuple(_spellings(value)) for name, value in PLANTED.items()}
+SPELLINGS = {name: tuple(spellings(value)) for name, value in PLANTED.items()}
 
 
 def found_in(*places: str | bytes) -> set[str]:
@@ -53,8 +53,8 @@ def found_in(*places: str | bytes) -> set[str]:
     ]
     return {
         name
-        for name, spellings in SPELLINGS.items()
-        if any(spelling in place for spelling in spellings for place in data)
+        for name, each in SPELLINGS.items()
+        if any(spelling in place for spelling in each for place in data)
     }
 
 

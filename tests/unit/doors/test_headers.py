@@ -152,6 +152,7 @@ def test_every_link_is_http_or_a_path_and_those_that_leave_have_no_opener(world:
             if tag == "a" and leaves(address):
                 assert "noopener" in attributes.get("rel", ""), (name, address)
         for tag, attributes in page.tags:
+            assert "target" not in attributes or "noopener" in attributes.get("rel", ""), name
             assert not any(key.startswith("on") for key in attributes), (name, tag)
             assert "style" not in attributes, (name, tag)
             assert tag != "script" or attributes.get("src", "").startswith("/"), name

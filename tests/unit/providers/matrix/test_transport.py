@@ -74,6 +74,7 @@ def answer(http: responses.RequestsMock, **kwargs: Any) -> None:
         (413, {"errcode": "M_TOO_LARGE", "error": "x"}, Refused, "M_TOO_LARGE"),
         (429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 4651}, RateLimited, None),
         (400, {"errcode": "<b>odd</b>", "error": "x"}, Refused, "M_UNKNOWN"),
+        (403, {"errcode": "syt_Ym90_aToken_1xYz", "error": "x"}, Refused, "M_UNKNOWN"),
         (400, {"error": "no code"}, Unreachable, None),
         (500, {"errcode": "M_UNKNOWN", "error": "x"}, Unreachable, None),
         (502, {}, Unreachable, None),
