@@ -13,7 +13,19 @@ from typing import Any
 
 import psutil
 
-__all__ = ["Fill", "cpu_seconds", "machine", "median", "peak_mib", "ratios"]
+__all__ = [
+    "SETTLE_SECONDS",
+    "Fill",
+    "cpu_seconds",
+    "machine",
+    "mean_of",
+    "median",
+    "peak_mib",
+    "ratios",
+]
+
+SETTLE_SECONDS = 1.0
+"""How long a server is left alone before it is measured."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,19 @@ class Fill:
             **{key: _short(value) for key, value in asdict(self).items()},
             "memberships_per_second": _short(self.rate),
         }
+
+
+def mean_of(one: Fill, other: Fill) -> Fill:
+    """One fill that stands for two by the same client."""
+    return Fill(
+        one.who,
+        (one.memberships + other.memberships) // 2,
+        round((one.requests + other.requests) / 2),
+        (one.seconds + other.seconds) / 2,
+        (one.client_cpu + other.client_cpu) / 2,
+        (one.synapse_cpu + other.synapse_cpu) / 2,
+        max(one.peak_mib, other.peak_mib),
+    )
 
 
 def _short(value: Any) -> Any:

@@ -8,12 +8,11 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from flask import Flask
@@ -21,18 +20,15 @@ from sqlalchemy import select
 
 from app import create_app
 from commweb.models import RoomRow, now
-from commweb.providers.matrix.identifiers import room_alias_name
-from commweb.providers.matrix.rooms import NewRoomRules, creation_content
-from commweb.providers.rooms import CreateRoom
 from commweb.site import comm, db
 from commweb.site.children import Child, watched_module
 from commweb.site.homeserver import Homeserver, install_synapse
 from commweb.site.homeserver_setup import connect
 from commweb.site.models import Course, Enrolment, Role, User
 from commweb.site.seed import prepare
-from tests.bench.child import run_child
+from tests.bench.bare import bound
 from tests.bench.counted import new_counter, read_counter
-from tests.bench.measure import Fill, cpu_seconds, peak_mib
+from tests.bench.measure import SETTLE_SECONDS, Fill, cpu_seconds, peak_mib
 
 __all__ = ["Arena", "WorkerProcess", "arena", "synapse_version"]
 
@@ -47,7 +43,6 @@ QUIET = """
 SELECT (SELECT count(*) FROM commweb_change)
      + (SELECT count(*) FROM commweb_room WHERE synced_revision < revision)
 """
-SETTLE_SECONDS = 1.0
 
 
 @dataclass
@@ -214,60 +209,6 @@ class Arena:
             course.enrolments.append(Enrolment(user=User(username, "Late"), role=Role.STUDENT))
             db.session.commit()
 
-    # The bare clients
-
-    def job(self, label: str, courses: int, people: int, **more: Any) -> dict[str, Any]:
-        """What a bare client has to do: the bodies commweb would send, for new people."""
-        own = self.server.user_id("commweb")
-        rooms = []
-        for number in range(courses):
-            name = f"{label}{number}"
-            ids = [self.server.user_id(f"{name}p{place}") for place in range(people)]
-            action = CreateRoom(
-                f"Course {name}", "", name, os.urandom(16).hex(), None, {ids[0]: 50}, None,
-                {"instance": "", "course": name, "group": ""},
-            )  # fmt: skip
-            content = creation_content(
-                action,
-                alias_name=room_alias_name(name, action.creation_key),
-                own_id=own,
-                room_version=self.room_version,
-                rules=NewRoomRules(),
-                picture_uri=None,
-            )
-            listed = [
-                {"id": user_id, "name": f"Person {place}"} for place, user_id in enumerate(ids)
-            ]
-            rooms.append({"create": content, "people": listed})
-        return {"base_url": self.server.base_url, "token": self.token, "rooms": rooms, **more}
-
-    def bare(self, who: str, module: str, job: dict[str, Any]) -> Fill:
-        """Run a bare client."""
-        people = len(job["rooms"][0]["people"])
-        memberships = people * len(job["rooms"])
-
-        def around(go: Callable[[], Any], pid: int) -> tuple[Any, float, float]:
-            time.sleep(SETTLE_SECONDS)
-            before = self.server.cpu_seconds()
-            result = go()
-            return result, self.server.cpu_seconds() - before, peak_mib(pid)
-
-        result, synapse_cpu, peak = run_child(module, job, around)
-        self.check(result["rooms"], people)
-        return Fill(
-            who, memberships, result["requests"], result["seconds"], result["cpu"], synapse_cpu,
-            peak,
-        )  # fmt: skip
-
-    def bound(
-        self, label: str, workers: int, courses: int, people: int, shape: str = "rooms"
-    ) -> Fill:
-        job = self.job(label, courses, people, workers=workers, shape=shape)
-        return self.bare("bound" if shape == "rooms" else shape, "tests.bench.bound", job)
-
-    def naive(self, label: str, courses: int, people: int) -> Fill:
-        return self.bare("naive", "tests.bench.naive", self.job(label, courses, people))
-
     def check(self, rooms: list[str], people: int) -> None:
         """Every room has its people and the acting account. Raises otherwise."""
         for room in rooms:
@@ -305,7 +246,7 @@ def arena(*, threads: int = 0) -> Iterator[Arena]:
         made = Arena(folder, app, server, _prepared(server))
         if threads:
             made.by_commweb("warm", made.worker(threads), 1, 3)
-        made.bound("warmb", 1, 1, 3)
+        bound(made, "warmb", 1, 1, 3)
         yield made
     finally:
         for worker in made.workers if made else ():
