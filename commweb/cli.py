@@ -19,6 +19,8 @@ from commweb.encryption import Secret
 from commweb.errors import CommWebError
 from commweb.hooks import report
 from commweb.i18n import gettext as _
+from commweb.i18n import ngettext
+from commweb.logs import log_with_time
 from commweb.providers.base import Provider
 from commweb.provisioning import sign_in as store_sign_in
 from commweb.rekey import rekey
@@ -73,6 +75,7 @@ def worker(workers: int) -> None:
     """Work until stopped: keep every room equal to its course."""
     from commweb.sync.consumer import consume
 
+    log_with_time()
     consume(current_state(), workers)
 
 
@@ -135,7 +138,8 @@ def sync(course_ids: tuple[str, ...], confirmed: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
-        click.echo(_("%(count)d rooms looked at.", count=len(result["rooms"])))
+        count = len(result["rooms"])
+        click.echo(ngettext("%(count)d room looked at.", "%(count)d rooms looked at.", count))
         for room in result["unfinished"]:
             click.echo(f"course {room['course_id']}: {room['status']}: {room['reason']}", err=True)
     if result["unfinished"]:
@@ -154,7 +158,7 @@ def backfill_command(dry_run: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"courses": count, "dry_run": dry_run}))
     else:
-        click.echo(_("%(count)d courses.", count=count))
+        click.echo(ngettext("%(count)d course.", "%(count)d courses.", count))
 
 
 @group.command("sign-in")
@@ -181,4 +185,5 @@ def sign_in(provider_id: str, username: str, password_stdin: bool) -> None:
 def rekey_command() -> None:
     """Seal every stored secret again with the first of COMMWEB_SECRET_KEYS."""
     count = rekey(current_state())
-    click.echo(_("%(count)d secrets sealed again.", count=count))
+    said = ngettext("%(count)d secret sealed again.", "%(count)d secrets sealed again.", count)
+    click.echo(said)

@@ -231,6 +231,7 @@ class RoomRow(Base):
     lease: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None]
     expected: Mapped[int] = mapped_column(default=0)
+    unsure_until: Mapped[datetime | None]
     pending_delete: Mapped[str | None] = mapped_column(Text)
     updated_at: Mapped[datetime] = mapped_column(default=now)
 

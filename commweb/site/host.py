@@ -138,8 +138,10 @@ def _start_of(day: date | None) -> datetime | None:
 
 
 def _number(id: str) -> int | None:
-    """The key of an id that commweb hands back; None for what cannot be one."""
-    return int(id) if id.isascii() and id.isdigit() and len(id) < 19 else None
+    """The key of an id that commweb hands back; None for what cannot be one. Each key has one
+    spelling: "01" is no course, or it would have a room of its own."""
+    plain = id.isascii() and id.isdigit() and len(id) < 19 and str(int(id)) == id
+    return int(id) if plain else None
 
 
 def _course(id: str) -> Course | None:

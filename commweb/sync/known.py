@@ -71,7 +71,10 @@ class Intended:
 
 @dataclass(frozen=True)
 class Applied:
-    """What commweb applied last to a room; None: never."""
+    """What commweb applied last to a room; None: never.
+
+    ``unsure``: a request whose answer never came may still be worked by the server.
+    """
 
     name: str | None = None
     topic: str | None = None
@@ -80,6 +83,7 @@ class Applied:
     members: Mapping[str, AppliedMember] = field(default_factory=dict)
     read_only: bool | None = None
     intended: Intended = Intended()
+    unsure: bool = False
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,9 @@ def guard(
     applied: Applied,
     people: tuple[Standing, ...],
     observed: ObservedRoom | None = None,
+    actions: tuple[Action, ...] = (),
 ) -> str | None:
-    """Why the plan must be confirmed by a person first, or None.
+    """Why the plan (``actions``) must be confirmed by a person first, or None.
 
     A course that had members and reads as empty, or a plan that removes more than half of ten
     or more members, is more often a fault than a wish. A room that was replaced by one that
@@ -101,11 +102,13 @@ def guard(
         return _("The course had members and now reads as empty. Confirm to remove everybody.")
     states = ("adding", "in", "invited")
     ours = sum(1 for record in applied.members.values() if record.state in states)
-    if ours >= GUARD_PEOPLE and leaving * 2 > ours:
+    others = sum(1 for action in actions if isinstance(action, Remove) and not action.person_id)
+    everybody, going = ours + others, leaving + others
+    if everybody >= GUARD_PEOPLE and going * 2 > everybody:
         return _(
             "Of %(all)d members, %(count)d would be removed. Confirm to do it.",
-            all=ours,
-            count=leaving,
+            all=everybody,
+            count=going,
         )
     return None
 

@@ -58,6 +58,7 @@ class RoomRecord:
     confirmed_revision: int
     attempts: int
     pending_delete: str | None
+    unsure_until: datetime | None
 
 
 _ROOM_COLUMNS = [getattr(RoomRow, name) for name in RoomRecord.__dataclass_fields__]
@@ -87,10 +88,11 @@ def claim(connection: Connection, holder: str, providers: Sequence[str], limit: 
         .order_by(RoomRow.next_attempt_at.asc().nulls_first(), RoomRow.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("candidates")  # evaluated once, so that no more than ``limit`` are locked
     )
     statement = (
         update(RoomRow)
-        .where(RoomRow.id.in_(candidates.scalar_subquery()))
+        .where(RoomRow.id.in_(select(candidates.c.id)))
         .values(lease=holder, lease_until=at + timedelta(seconds=LEASE_SECONDS))
         .returning(RoomRow.id)
     )
@@ -125,9 +127,10 @@ def _fencing(columns: tuple[str, ...]) -> Executable:
     return update(RoomRow).where(*ours).values({name: bindparam(f"to_{name}") for name in columns})
 
 
-def read_room(connection: Connection, room_id: int) -> RoomRecord | None:
-    """The room's row."""
-    row = connection.execute(select(*_ROOM_COLUMNS).where(RoomRow.id == room_id)).first()
+def read_room(connection: Connection, room_id: int, *, lock: bool = False) -> RoomRecord | None:
+    """The room's row. ``lock``: nobody changes it before the transaction ends."""
+    query = select(*_ROOM_COLUMNS).where(RoomRow.id == room_id)
+    row = connection.execute(query.with_for_update() if lock else query).first()
     return RoomRecord(*row) if row else None
 
 
@@ -153,6 +156,7 @@ def applied(connection: Connection, room: RoomRecord) -> Applied:
         members=members,
         read_only=room.read_only,
         intended=Intended(**room.intended),
+        unsure=room.unsure_until is not None and now() < room.unsure_until,
     )
 
 

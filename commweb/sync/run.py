@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from commweb.errors import HostError, Refused, Unreachable
-from commweb.host import Course
+from commweb.errors import Refused, Unreachable
 from commweb.i18n import gettext as _
 from commweb.i18n import joined, ngettext
 from commweb.models import now
@@ -17,14 +16,14 @@ from commweb.providers.base import Backend
 from commweb.providers.rooms import Action, CloseDoor, CreateRoom, ObservedRoom, RoomRef
 from commweb.state import State
 from commweb.sync.apply import Hands
-from commweb.sync.choices import choice_of
 from commweb.sync.closing import Deletions, left_behind
-from commweb.sync.desired import DesiredRoom, rooms
+from commweb.sync.desired import DesiredRoom
 from commweb.sync.details import Details, details
 from commweb.sync.identity import capped, level_map, rules_of
 from commweb.sync.known import Applied, Policy, Target
 from commweb.sync.plan import Birth, follows, guard, plan
 from commweb.sync.progress import Progress
+from commweb.sync.reading import read_course
 from commweb.sync.records import RoomRecord, applied, read_room
 from commweb.sync.seats import Seating
 from commweb.sync.standing import Standing, standings
@@ -36,6 +35,9 @@ ALIAS_TAKEN = "COMMWEB_ALIAS_TAKEN"
 
 DELETION_SECONDS = 5.0
 """How long to wait before the server is asked again how far a deletion is."""
+
+LATE_SECONDS = 60.0
+"""For how long a request that got no answer may still be worked by the server."""
 
 UPGRADES = 5
 """How many upgrades of a room are followed at one look."""
@@ -91,16 +93,20 @@ def run(
                 raise Stopped
             hands.do(action)
         hands.clean_up()
-    except Refused as error:
-        if error.errcode == ALIAS_TAKEN:
-            progress.room(creation_key=None, creation_started_at=None)
-        progress.flush()
-        raise
-    except BaseException:
-        progress.flush()
+    except BaseException as error:
+        progress.flush(**_left_by(error))
         raise
     again = DELETION_SECONDS if deletions else None
     _finish(progress, seen, status=_status(seen), reason=_reason(progress, seen), again=again)
+
+
+def _left_by(error: BaseException) -> dict[str, object]:
+    """What a fault leaves to be remembered of the room."""
+    if isinstance(error, Refused) and error.errcode == ALIAS_TAKEN:
+        return {"creation_key": None, "creation_started_at": None}
+    if isinstance(error, Unreachable):
+        return {"unsure_until": now() + timedelta(seconds=LATE_SECONDS)}
+    return {}
 
 
 def _keep_shut(backend: Backend, seen: Look) -> None:
@@ -137,7 +143,7 @@ def look(state: State, room_id: int, backend: Backend) -> Look | None:
     people = standings(target, last, observed, policy)
     actions = plan(target, last, observed, birth=_birth(state, record), policy=policy)
     confirmed = record.confirmed_revision >= record.revision
-    held = None if confirmed else guard(target, last, people, observed)
+    held = None if confirmed else guard(target, last, people, observed, actions)
     found = details(target, last, observed, policy) if target else None
     return Look(record, target, last, observed, people, actions, held, found)
 
@@ -156,38 +162,11 @@ def _observed(backend: Backend, ref: RoomRef) -> ObservedRoom | None:
 
 
 def _desired(state: State, record: RoomRecord) -> DesiredRoom | None:
-    with state.database.read() as connection:
-        choice = choice_of(connection, record.course_id)
-    with state.app.app_context():
-        try:
-            course = _with_readable_image(state, state.host.course(record.course_id))
-            groups = list(state.host.groups(record.course_id)) if course else []
-            members = list(state.host.members(record.course_id)) if course else []
-        except HostError:
-            raise
-        except Exception as error:
-            raise HostError(
-                _("The site could not say what the course looks like (%(kind)s).",
-                  kind=type(error).__name__)
-            ) from error  # fmt: skip
     levels = level_map(_values(state, record.provider))
-    for room in rooms(course, groups, members, choice, at=now(), levels=levels):
+    for room in read_course(state, record.course_id).rooms(levels):
         if (room.group_id, room.provider) == (record.group_id, record.provider):
             return room
     return None
-
-
-def _with_readable_image(state: State, course: Course | None) -> Course | None:
-    """The picture is read later, outside of this context: give its reader one of its own."""
-    if course is None or course.image is None:
-        return course
-    read = course.image.read
-
-    def read_in_context() -> bytes:
-        with state.app.app_context():
-            return read()
-
-    return replace(course, image=replace(course.image, read=read_in_context))
 
 
 def _target(state: State, record: RoomRecord, desired: DesiredRoom, backend: Backend) -> Target:
@@ -295,6 +274,10 @@ def _finish(
         # try gave it is known only from an observation.
         again = 0.0
     rest = now() + timedelta(seconds=again) if again else None
+    unsure = seen.record.unsure_until if seen.applied.unsure else None
+    if again is None and unsure is not None:
+        # Until then the server may work what was sent.
+        again, rest = 0.0, unsure
     progress.flush(
         status=status,
         reason=reason,
@@ -302,6 +285,7 @@ def _finish(
         attempts=0,
         next_attempt_at=rest,
         expected=len(seen.target.seats) if seen.target else 0,
+        unsure_until=unsure,
         lease=None,
         lease_until=None,
     )

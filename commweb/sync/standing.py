@@ -61,6 +61,7 @@ def standings(
         away=frozenset(target.room.away if target else ()),
         written=_written(applied),
         respect=policy.respect_hand_changes,
+        unsure=applied.unsure,
     )
     people = {
         key: _unwanted(key, record, view)
@@ -93,13 +94,14 @@ def is_inside(room: ObservedRoom, remote_user_id: str) -> bool:
 @dataclass(frozen=True)
 class _View:
     """The room, which accounts wanted people use, who is enrolled but suspended, what commweb
-    wrote, whether hand changes are kept."""
+    wrote, whether hand changes are kept, whether what was sent may still be worked."""
 
     observed: ObservedRoom | None
     used: frozenset[str]
     away: frozenset[str]
     written: Mapping[str | None, set[int]]
     respect: bool
+    unsure: bool
 
     @property
     def room(self) -> ObservedRoom:
@@ -128,6 +130,9 @@ def _unwanted(person_id: str, record: AppliedMember, view: _View) -> Standing:
     gone = replace(gone, applied_level=None if level.changes else level.applied)
     before = replace(gone, applied_level=level.applied)
     if record.state == "removed" or not is_inside(room, remote):
+        if record.state == "adding" and view.unsure:
+            # He may still come in; then it was commweb that put him there.
+            before = replace(before, state="adding")
         return Standing(person_id, before, levels=level.changes)
     before = replace(before, state=record.state)
     if outranked(remote, room):

@@ -14,12 +14,11 @@ from commweb.errors import HostError
 from commweb.host import Role
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
-from commweb.models import Account, MemberRow, RoomRow, now
+from commweb.models import Account, MemberRow, RoomRow
 from commweb.providers.base import Provider
 from commweb.state import State
-from commweb.sync.choices import choice_of
-from commweb.sync.desired import rooms
 from commweb.sync.identity import level_map, rules_of
+from commweb.sync.reading import read_course
 
 __all__ = ["Consequences", "consequences"]
 
@@ -42,7 +41,11 @@ def consequences(
     """What saving ``values`` does to people in rooms; None: nothing that has to be confirmed."""
     stored = state.values(provider).values
     wanted = {**stored, **values}
-    said = (*_other_levels(state, provider, stored, wanted), *_left_out(state, provider, wanted))
+    said = (
+        *_other_levels(state, provider, stored, wanted),
+        *_left_out(state, provider, wanted),
+        *_strangers(state, provider, stored, wanted),
+    )
     if not said:
         return None
     named = json.dumps({key: wanted[key] for key in provider.reapplied})
@@ -93,27 +96,14 @@ def _changed(
     after: Mapping[Role, int],
 ) -> list[set[str]]:
     """For each room of the course: who gets another level."""
-    with state.database.read() as connection:
-        choice = choice_of(connection, course_id)
-    try:
-        course = state.host.course(course_id)
-        groups = list(state.host.groups(course_id)) if course else []
-        members = list(state.host.members(course_id)) if course else []
-    except HostError:
-        raise
-    except Exception as error:
-        raise HostError(f"the host failed to answer ({type(error).__name__})") from error
-    old, new = (
-        rooms(course, groups, members, choice, at=now(), levels=levels)
-        for levels in (before, after)
-    )
+    read = read_course(state, course_id)
     return [
         {
             was.person.id
             for was, will in zip(one.members, other.members, strict=True)
             if was.level != will.level
         }
-        for one, other in zip(old, new, strict=True)
+        for one, other in zip(read.rooms(before), read.rooms(after), strict=True)
         if one.provider == provider_id
     ]
 
@@ -143,4 +133,23 @@ def _left_out(state: State, provider: Provider, wanted: Mapping[str, Any]) -> It
             "%(count)d people have linked no account and leave %(rooms)s.",
             people,
             rooms=ngettext("%(count)d room", "%(count)d rooms", room_count),
+        )
+
+
+def _strangers(
+    state: State, provider: Provider, stored: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> Iterable[str]:
+    """People nobody enrolled. How many they are is known to the rooms only."""
+    if stored.get("remove_others") or not wanted.get("remove_others"):
+        return
+    query = select(func.count()).where(
+        RoomRow.provider == provider.id, RoomRow.wanted, RoomRow.remote_id.is_not(None)
+    )
+    with state.database.read() as connection:
+        count = connection.execute(query).scalar_one()
+    if count:
+        yield ngettext(
+            "People whom the course does not have are removed from %(count)d room.",
+            "People whom the courses do not have are removed from %(count)d rooms.",
+            count,
         )

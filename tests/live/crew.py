@@ -13,16 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from commweb import Member, Role
-from commweb.models import Change, RoomRow
+from commweb.models import RoomRow
 from commweb.sync.sweep import Sweep
 from commweb.sync.worker import Worker
 from tests.live.conftest import AdminSession
 from tests.live.fault_proxy import FaultProxy
 from tests.sites import Site
 from tests.synapse_eyes import SynapseEyes
+from tests.waiting import is_busy, waiting
 
 __all__ = ["Scene", "connect", "wait_until"]
 
@@ -81,19 +82,14 @@ class Scene:
         """Whether the course's room is there and nothing is left to do about it."""
         with self.school.app.app_context():
             found = self.school.db.session.execute(
-                select(RoomRow).where(RoomRow.course_id == course_id)
+                select(is_busy()).where(RoomRow.course_id == course_id)
             ).scalar_one_or_none()
-            return found is not None and found.synced_revision == found.revision
+            return found is not None and not found
 
     def waiting(self) -> int:
         """How many reports and rooms are waiting."""
-        dirty = RoomRow.synced_revision < RoomRow.revision
         with self.school.app.app_context():
-            counts = [
-                select(func.count()).select_from(Change),
-                select(func.count()).select_from(RoomRow).where(dirty),
-            ]
-            return sum(int(self.school.db.session.scalar(count) or 0) for count in counts)
+            return waiting(self.school.db.session())
 
     def session_state(self) -> str | None:
         with self.school.app.app_context():

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from sqlalchemy import delete, func, select, update
 
 from app import create_app
-from commweb.models import Change, Connection, RoomRow, now
+from commweb.models import Connection, RoomRow, now
 from commweb.site import comm, db
 from commweb.site.children import Child, watched_module
 from commweb.site.homeserver import Homeserver, install_synapse
@@ -25,6 +26,7 @@ from commweb.site.seed import prepare
 from commweb.state import state_of
 from tests.live.fault_proxy import FaultProxy
 from tests.synapse_eyes import SynapseEyes
+from tests.waiting import waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK_ONLY = {"COMMWEB_ALLOWED_PRIVATE_HOSTS": "127.0.0.0/8"}
@@ -47,6 +49,7 @@ class World:
             **os.environ,
             "INSTANCE": str(self.folder),
             "FLASK_COMMWEB_ALLOWED_PRIVATE_HOSTS": "127.0.0.0/8",
+            "FLASK_SQLALCHEMY_DATABASE_URI": self.app.config["SQLALCHEMY_DATABASE_URI"],
         }
         child = Child(
             watched_module("flask", "--app", "app", "commweb", "worker"),
@@ -158,31 +161,37 @@ class World:
         with self.app.app_context():
             return int(db.session.scalar(select(func.count()).select_from(Course)) or 0)
 
-    def waiting(self) -> int:
-        """How many reports and rooms are waiting."""
-        dirty = RoomRow.synced_revision < RoomRow.revision
-        counts = [
-            select(func.count()).select_from(Change),
-            select(func.count()).select_from(RoomRow).where(dirty),
-        ]
-        with self.app.app_context():
-            return sum(int(db.session.scalar(count) or 0) for count in counts)
-
     def session_state(self) -> str | None:
         """How the stored session is."""
         with self.app.app_context():
             return comm.connection_state("matrix")
 
-    def wait_until_quiet(self, seconds: float) -> float:
-        """Until nothing is reported and nothing is due; how long it took. Raises after that."""
+    def wait_until_quiet(self, seconds: float, *, last_looks: bool = True) -> float:
+        """Until nothing is reported and nothing is due; how long it took. Raises after that.
+
+        Without ``last_looks`` rooms that are done, and are looked at once more a minute after an
+        answer stayed out, are not waited for.
+        """
         started = time.monotonic()
         left = -1
         while time.monotonic() - started < seconds:
-            left = self.waiting()
+            with self.app.app_context():
+                left = waiting(db.session(), last_looks=last_looks)
             if left == 0:
                 return time.monotonic() - started
             time.sleep(0.25)
         raise AssertionError(f"{left} changes and rooms are still waiting after {seconds:.0f} s.")
+
+    def wait_until_equal(self, seconds: float) -> tuple[float, list[str]]:
+        """Until rooms and courses do not differ: how long it took, and the differences that are
+        left after all that could happen has happened."""
+        started = time.monotonic()
+        self.wait_until_quiet(seconds, last_looks=False)
+        differences = self.differences()
+        if differences:
+            self.wait_until_quiet(seconds)
+            differences = self.differences()
+        return time.monotonic() - started, differences
 
     def differences(self) -> list[str]:
         """Where rooms and courses differ. Reads the site's tables and Synapse, not the engine."""
@@ -232,12 +241,18 @@ def _strays(eyes: SynapseEyes, known: set[str]) -> list[str]:
 
 @contextmanager
 def world(
-    folder: Path, *, lifetime: str, workers: int, seed: int, lift_limits: bool = True
+    folder: Path,
+    *,
+    lifetime: str,
+    workers: int,
+    seed: int,
+    lift_limits: bool = True,
+    **config: Any,
 ) -> Iterator[World]:
     """A connected site in ``folder``, whose homeserver is behind a fault proxy; with
     ``lift_limits`` its account is free of Synapse's default rate limits. Everything is stopped
     at the end."""
-    app = create_app({"INSTANCE": str(folder), **LOOPBACK_ONLY})
+    app = create_app({"INSTANCE": str(folder), **LOOPBACK_ONLY, **config})
     server = Homeserver(
         folder / "homeserver",
         install_synapse(say=print),

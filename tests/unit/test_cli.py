@@ -36,7 +36,7 @@ def run(school: Site, *words: str) -> Result:
 def test_sync_makes_the_rooms_of_courses_that_chose_one(
     school: Site, server: SimulatedServer
 ) -> None:
-    assert run(school, "backfill").output == "1 courses.\n"
+    assert run(school, "backfill").output == "1 course.\n"
     result = run(school, "sync", "--json")
     assert result.exit_code == 0
     assert json.loads(result.output)["unfinished"] == []
@@ -81,7 +81,7 @@ def test_a_dry_run_of_backfill_counts_only(school: Site) -> None:
         "courses": 1,
         "dry_run": True,
     }
-    assert run(school, "backfill", "--dry-run").output == "1 courses.\n"
+    assert run(school, "backfill", "--dry-run").output == "1 course.\n"
 
 
 def test_wrong_use_exits_with_two(school: Site) -> None:

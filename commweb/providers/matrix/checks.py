@@ -25,23 +25,20 @@ def check(context: ProviderContext, deadline_seconds: float) -> list[Finding]:
     try:
         session = HomeserverSession.open(context, seconds=deadline_seconds)
     except ProviderError as error:
-        return [Finding("warning", error.message, "sign_in_needed")]
+        return [Finding("danger", error.message, "sign_in_needed")]
     try:
         for finding in _findings(session):
             found.append(finding)
     except SignInNeeded as error:
-        found.append(Finding("warning", error.message, "sign_in_needed"))
+        found.append(Finding("danger", error.message, "sign_in_needed"))
+    except RateLimited as error:
+        found.append(Finding("warning", error.message, RATE_LIMITED))
     except ProviderError as error:
-        found.append(Finding("warning", error.message, _code(error)))
+        code = "address_refused" if isinstance(error, AddressRefused) else "unreachable"
+        found.append(Finding("danger", error.message, code))
     finally:
         session.close()
     return found
-
-
-def _code(error: ProviderError) -> str:
-    if isinstance(error, RateLimited):
-        return RATE_LIMITED
-    return "address_refused" if isinstance(error, AddressRefused) else "unreachable"
 
 
 def _findings(session: HomeserverSession) -> Iterator[Finding]:

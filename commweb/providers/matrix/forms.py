@@ -65,6 +65,7 @@ class MatrixSettingsForm(SettingsForm):
         "fast_fill",
         "closing_rule",
         "respect_hand_changes",
+        "remove_others",
         "account_mode",
         "localpart_template",
         "sso_provider_id",
@@ -153,6 +154,13 @@ class MatrixSettingsForm(SettingsForm):
     respect_hand_changes = BooleanField(
         _("Keep what people change in the chat"),
         description=_("A name, topic or power level that was set by hand in a room stays."),
+    )
+    remove_others = BooleanField(
+        _("Remove people whom the course does not have"),
+        description=_(
+            "Whoever came into a room another way is taken out when the room is looked at. "
+            "Otherwise such people stay."
+        ),
     )
     account_mode = SelectField(
         _("Accounts of people"),

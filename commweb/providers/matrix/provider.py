@@ -57,6 +57,7 @@ class MatrixProvider(Provider):
         Setting("closing_rule", "remove_members"),
         Setting("sso_provider_id", ""),
         Setting("respect_hand_changes", True),
+        Setting("remove_others", False),
         Setting("fast_fill", False),
         Setting("account_mode", "create"),
         Setting("localpart_template", "{username}"),
@@ -68,6 +69,8 @@ class MatrixProvider(Provider):
         Setting("level_admin", 50),
     )
     reapplied = (
+        "respect_hand_changes",
+        "remove_others",
         "account_mode",
         "localpart_template",
         "ask_consent",

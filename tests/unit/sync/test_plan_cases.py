@@ -126,7 +126,7 @@ def test_rule(name: str) -> None:
         notes = [one.final.reason for one in people if one.final.reason]
         kept = [*details(target, applied, observed, policy).kept, *notes]
         assert kept == case["kept"]
-    held = guard(target, applied, people, observed)
+    held = guard(target, applied, people, observed, actions)
     assert (held or "") == case.get("held", "")
 
 

@@ -1,4 +1,4 @@
-"""The engine end to end on a real database, with a simulated homeserver."""
+"""The engine end to end on real databases, with a simulated homeserver."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def server() -> SimulatedServer:
 
 
 @pytest.fixture
-def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
-    with site(tmp_path, Registry([SimulatedProvider(server)])) as made:
+def school(tmp_path: Path, server: SimulatedServer, database_url: str) -> Iterator[Site]:
+    registry = Registry([SimulatedProvider(server)])
+    with site(tmp_path, registry, SQLALCHEMY_DATABASE_URI=database_url) as made:
         with made.app.app_context():
             made.comm.set_enabled(True)
         yield made

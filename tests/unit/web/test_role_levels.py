@@ -151,6 +151,20 @@ def test_who_would_have_to_leave_is_said_before_only_linked_accounts_count(
     assert dirty(school) == 2
 
 
+def test_that_strangers_have_to_go_is_said_and_done_everywhere(
+    school: Site, admin: Visitor
+) -> None:
+    with school.state.database.write() as connection:
+        connection.execute(update(RoomRow).values(remote_id=RoomRow.course_id))
+    response = admin.send(PAGE, remove_others="y")
+    assert response.status_code == 422
+    assert "People whom the courses do not have are removed from 2 rooms." in shown(response)
+    assert dirty(school) == 0
+    confirmed = admin.send(PAGE, remove_others="y", confirmed=key_of(response))
+    assert confirmed.status_code == 303
+    assert dirty(school) == 2
+
+
 def test_signing_in_does_not_slip_changed_levels_past_the_confirmation(
     school: Site, admin: Visitor
 ) -> None:

@@ -58,6 +58,12 @@ def codes(stored: Stored) -> list[str]:
     return [one.code for one in MatrixProvider().check(stored.context(), 10)]
 
 
+def last(stored: Stored) -> tuple[str, str]:
+    """The code and the level of what a check found last."""
+    found = MatrixProvider().check(stored.context(), 10)[-1]
+    return found.code, found.level
+
+
 def test_the_settings_and_their_defaults_are_these() -> None:
     assert {one.key: one.default for one in MatrixProvider.settings} == {
         "home_server_url": "",
@@ -69,6 +75,7 @@ def test_the_settings_and_their_defaults_are_these() -> None:
         "closing_rule": "remove_members",
         "sso_provider_id": "",
         "respect_hand_changes": True,
+        "remove_others": False,
         "fast_fill": False,
         "account_mode": "create",
         "localpart_template": "{username}",
@@ -154,7 +161,15 @@ def test_what_is_no_homeserver_is_told(
     http: responses.RequestsMock, stored: Stored, status: int, body: str
 ) -> None:
     http.add("GET", BASE_URL + "/_matrix/client/versions", body=body, status=status)
-    assert codes(stored) == ["unreachable"]
+    assert last(stored) == ("unreachable", "danger")
+
+
+def test_a_homeserver_that_asks_to_wait_is_no_fault(
+    http: responses.RequestsMock, stored: Stored
+) -> None:
+    limited = {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 2000}
+    on(http, "/_matrix/client/versions", limited, 429)
+    assert last(stored) == ("rate_limited", "warning")
 
 
 def test_a_redirect_says_what_to_enter(http: responses.RequestsMock, stored: Stored) -> None:
@@ -171,7 +186,7 @@ def test_a_dead_session_is_told(http: responses.RequestsMock, stored: Stored) ->
     on(http, "/_matrix/client/versions", {"versions": ["v1.15"]})
     unknown = {"errcode": "M_UNKNOWN_TOKEN", "error": "x"}
     on(http, "/_matrix/client/v3/account/whoami", unknown, 401)
-    assert codes(stored) == ["reached", "sign_in_needed"]
+    assert last(stored) == ("sign_in_needed", "danger")
 
 
 def test_tokens_for_another_server_are_not_sent(stored: Stored) -> None:
