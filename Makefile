@@ -10,7 +10,7 @@ SUITES := $(wildcard $(foreach part,unit contract embedding live browser,tests/$
 WORKERS ?= 2
 TESTS := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(SUITES)
 
-.PHONY: help run test check lint soak bench mutants screenshots translations chromium clean
+.PHONY: help run test check lint soak bench mutants screenshots translations chromium postgresql clean
 
 help:
 	@echo "make run          the course site on http://127.0.0.1:5000, with a worker and a local Synapse"
@@ -26,10 +26,10 @@ help:
 run: $(STAMP)
 	$(BIN)/python -m commweb.site.serve
 
-test: $(STAMP) chromium
+test: $(STAMP) chromium postgresql
 	$(TESTS)
 
-check: $(STAMP) lint chromium
+check: $(STAMP) lint chromium postgresql
 	$(TESTS)
 
 lint: $(STAMP)
@@ -88,6 +88,13 @@ chromium:
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update && \
 		DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium; } || \
 		{ echo "The browser tests need Chromium. Install it, on Debian with: apt-get install chromium"; exit 1; }
+
+# Tests of the database start a PostgreSQL of their own in a temporary folder.
+postgresql:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends postgresql; } || \
+		{ echo "The tests need PostgreSQL. Install it, on Debian with: apt-get install postgresql"; exit 1; }
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

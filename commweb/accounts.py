@@ -103,18 +103,19 @@ def owners(connection: Connection, provider: str, remote_ids: Iterable[str]) -> 
 
 
 def add_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert accounts; a person or a remote id that has a row meanwhile is left alone."""
+    """Insert accounts; a person or a remote id that has a row meanwhile is left alone. In the
+    order of the people: two rooms with the same people would else wait for each other."""
     if rows:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         statement = dialect.insert(Account).on_conflict_do_nothing()
-        connection.execute(statement, [dict(row) for row in rows])
+        connection.execute(statement, [dict(row) for row in sorted(rows, key=_person_of)])
 
 
 def move_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Give people with a row another account. Nothing is done for somebody who linked one
     meanwhile, nor for a remote id that somebody else uses meanwhile."""
     other = aliased(Account)
-    for row in rows:
+    for row in sorted(rows, key=_person_of):
         used = select(other.person_id).where(
             other.provider == row["provider"], other.remote_user_id == row["remote_user_id"]
         )
@@ -208,7 +209,9 @@ def agree(connection: Connection, provider: str, person_id: str) -> None:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(AccountConsent).on_conflict_do_nothing()
     values = {"provider": provider, "person_id": person_id, "agreed_at": now()}
-    if connection.execute(statement, values).rowcount:
+    # Not every driver counts the rows of an INSERT.
+    told = statement.values(**values).returning(AccountConsent.person_id)
+    if connection.execute(told).first() is not None:
         _tell(connection, provider, person_id, "account.agreed")
 
 
@@ -224,6 +227,10 @@ def agreed(connection: Connection, provider: str, person_ids: Iterable[str]) -> 
             ).scalars()
         )
     return frozenset(found)
+
+
+def _person_of(row: Mapping[str, Any]) -> str:
+    return str(row["person_id"])
 
 
 def _of(provider: str, person_id: str) -> Update:

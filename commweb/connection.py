@@ -203,7 +203,7 @@ class StoredTokens:
         from another installation). Raises the generation, clears lease and previous, sets the
         state to ok. Nothing given and the same server: changes nothing.
         """
-        row = self._row(connection)
+        row = self._row(connection, lock=True)
         same_server = row is not None and row.base_url == base_url
         if same_server and access is None and refresh is None:
             return
@@ -230,13 +230,13 @@ class StoredTokens:
 
     def clear(self, connection: Connection) -> None:
         """Forget the tokens ("Clear tokens"); the generation still grows."""
-        row = self._row(connection)
+        row = self._row(connection, lock=True)
         if row is not None:
             self._put(connection, row, {**FORGOTTEN, **FRESH})
 
-    def _row(self, connection: Connection) -> Any:
+    def _row(self, connection: Connection, *, lock: bool = False) -> Any:
         query = select(*Row.__table__.columns).where(Row.provider == self._provider)
-        return connection.execute(query).one_or_none()
+        return connection.execute(query.with_for_update() if lock else query).one_or_none()
 
     def _own(self, generation: int) -> ColumnElement[bool]:
         return and_(Row.generation == generation, Row.instance == self._instance)
@@ -250,7 +250,6 @@ class StoredTokens:
             values = {"provider": self._provider, "generation": 1, **values}
             connection.execute(insert(Row).values(**values))
         else:
-            # Grown by the database itself: a refresh may have been stored since the row was read.
             self._update(connection, **values, generation=Row.generation + 1)
 
     def _seal(self, secret: Secret | None, base_url: str, field: str) -> str | None:

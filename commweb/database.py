@@ -2,7 +2,9 @@
 
 The host's session only ever gets inserts and single statements. Everything that must read and
 then write (claims, token leases, outcomes) goes through `Database`, whose transactions on SQLite
-start with BEGIN IMMEDIATE, so that two writers queue instead of failing or losing updates.
+start with BEGIN IMMEDIATE, so that two writers queue instead of failing or losing updates. On
+PostgreSQL they are READ COMMITTED: what is read to be written is read FOR UPDATE, several rooms
+are locked in the order of their ids, and accounts before rooms, so that nobody waits in a circle.
 """
 
 from __future__ import annotations
@@ -13,12 +15,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from commweb.errors import MisuseError
 
-__all__ = ["Database", "is_in_memory"]
+__all__ = ["FAULTS", "Database", "first_line", "is_in_memory"]
+
+FAULTS = (OperationalError, InterfaceError, InternalError)
+"""What is raised when the database is away, locked, full, read-only or chose us as the victim of
+a deadlock: the same work succeeds later."""
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, without the statement and its parameters."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
 def is_in_memory(url: URL) -> bool:
@@ -71,15 +83,29 @@ class Database:
         options: dict[str, Any] = {"pool_size": self._workers + 4, "max_overflow": 8}
         if url.get_backend_name() == "sqlite":
             options["connect_args"] = {"timeout": 15, "isolation_level": None}
+        else:
+            options |= self._for_a_server()
         engine = create_engine(url, **options)
         if url.get_backend_name() == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_deferred)
         return engine
 
+    def _for_a_server(self) -> dict[str, Any]:
+        """A server that was restarted has closed what the pool keeps. How to connect (certificates,
+        time limits) is the host's business."""
+        given = self._app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
+        connect_args = dict(given.get("connect_args") or {})
+        return {
+            "connect_args": connect_args,
+            "isolation_level": "READ COMMITTED",
+            "pool_pre_ping": True,
+        }
+
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Connection]:
-        """A short write transaction. ``durable`` waits for the disk (SQLite: synchronous full)."""
+        """A short write transaction. ``durable`` waits for the disk (SQLite: synchronous=full;
+        PostgreSQL: synchronous_commit), whatever is usual there."""
         engine = self.engine
         ours = engine.dialect.name == "sqlite" and not is_in_memory(engine.url)
         options = {"commweb_begin": "IMMEDIATE"} if ours else {}
@@ -88,6 +114,8 @@ class Database:
                 _pragma(connection, "synchronous=full")
             try:
                 with connection.begin():
+                    if durable and engine.dialect.name == "postgresql":
+                        connection.execute(text("SET LOCAL synchronous_commit TO on"))
                     yield connection
             finally:
                 if ours and durable:
@@ -96,7 +124,9 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A short read transaction: one consistent snapshot, closed at the end."""
-        with self.engine.connect() as connection, connection.begin():
+        engine = self.engine
+        options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
     def dispose(self) -> None:

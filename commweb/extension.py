@@ -82,7 +82,9 @@ class CommWeb:
         host = _checked_host(app, db, host)
         config = configuration.read(app.config)
         database = Database(app, db)
-        queue = make_queue(config.queue_url, app.instance_path, config.secret_keys[0])
+        queue = make_queue(
+            config.queue_url, app.instance_path, config.secret_keys[0], instance=config.instance
+        )
         state = State(
             app=app,
             db=db,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import Connection, func, select
 
 from commweb.state import State
 
@@ -13,6 +14,8 @@ __all__ = ["VERSION_TABLE", "include_name", "upgrade"]
 
 VERSION_TABLE = "commweb_alembic_version"
 FOLDER = Path(__file__).parent / "migrations"
+LOCK = 0x636F6D6D776562
+"""The number of the lock that lets one process migrate at a time; any, but always the same."""
 
 
 def include_name(name: str | None, type_: str, _parent_names: object) -> bool:
@@ -26,5 +29,12 @@ def upgrade(state: State) -> None:
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     with state.database.write() as connection:
+        _one_at_a_time(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    """Wait for another process that migrates; on SQLite the write transaction did."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))

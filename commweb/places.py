@@ -9,12 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Update, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    ColumnExpressionArgument,
+    Connection,
+    Update,
+    func,
+    select,
+    update,
+)
 
 from commweb.models import CourseChoice, MemberRow, RoomRow
 from commweb.providers.base import Provider
 
-__all__ = ["Place", "follow_settings", "look_again", "look_at_all", "places"]
+__all__ = ["Place", "follow_settings", "in_order", "look_again", "look_at_all", "places"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +39,17 @@ class Place:
     remote_user_id: str | None
 
 
+def in_order(*where: ColumnExpressionArgument[bool]) -> ColumnElement[bool]:
+    """For the WHERE of an UPDATE of several rooms: these rooms, locked in the order of their ids.
+    Two that update the same rooms would else wait for each other."""
+    locked = select(RoomRow.id).where(*where).order_by(RoomRow.id).with_for_update()
+    return RoomRow.id.in_(locked)
+
+
 def look_again(connection: Connection, provider: str, person_id: str) -> None:
     """Ask for every room that wants the person to be looked at."""
     rooms = select(MemberRow.room_id).where(MemberRow.person_id == person_id)
-    connection.execute(_ask(provider).where(RoomRow.id.in_(rooms)))
+    connection.execute(_ask(provider, RoomRow.id.in_(rooms)))
 
 
 def look_at_all(connection: Connection, provider: str) -> None:
@@ -77,6 +92,6 @@ def places(connection: Connection, provider: str, person_id: str) -> list[Place]
     return [Place(*row) for row in rows]
 
 
-def _ask(provider: str) -> Update:
-    wanted = update(RoomRow).where(RoomRow.provider == provider, RoomRow.wanted)
-    return wanted.values(revision=RoomRow.revision + 1, next_attempt_at=None)
+def _ask(provider: str, *which: ColumnElement[bool]) -> Update:
+    wanted = in_order(RoomRow.provider == provider, RoomRow.wanted, *which)
+    return update(RoomRow).where(wanted).values(revision=RoomRow.revision + 1, next_attempt_at=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -79,31 +80,35 @@ class Queue:
             self._huey = None
 
 
-def make_queue(url: str | None, instance_path: str, secret: str) -> Queue:
-    """The queue named by COMMWEB_QUEUE_URL (see `commweb.config`).
+def make_queue(url: str | None, instance_path: str, secret: str, *, instance: str) -> Queue:
+    """The queue named by COMMWEB_QUEUE_URL (see `commweb.config`). ``instance`` (COMMWEB_INSTANCE)
+    keeps sites apart that share a file or a Redis: each takes its own wake-ups only.
 
     Raises `MisuseError` for an address it does not understand.
     """
     if url == "inline":
         return Queue(None)
+    # A digest, because Redis' queues keep letters and digits of a name only.
+    name = NAME + hashlib.sha256(instance.encode()).hexdigest()[:16]
     serializer = SignedSerializer(secret=secret, salt="commweb-queue")
     if url is None:
-        return Queue(lambda: _sqlite(Path(instance_path) / "commweb-queue.db", serializer))
+        path = Path(instance_path) / "commweb-queue.db"
+        return Queue(lambda: _sqlite(name, path, serializer))
     parts = urlsplit(url)
     if parts.scheme == "sqlite" and parts.path:
         path = Path(parts.path.removeprefix("/") if parts.path.startswith("//") else parts.path)
-        return Queue(lambda: _sqlite(path, serializer))
+        return Queue(lambda: _sqlite(name, path, serializer))
     if parts.scheme in ("redis", "rediss"):
-        return Queue(lambda: RedisHuey(NAME, url=url, serializer=serializer, results=False))
+        return Queue(lambda: RedisHuey(name, url=url, serializer=serializer, results=False))
     raise MisuseError(
         "COMMWEB_QUEUE_URL must be empty, 'inline', sqlite:////path/to/file or redis://host/0."
     )
 
 
-def _sqlite(path: Path, serializer: SignedSerializer) -> Huey:
+def _sqlite(name: str, path: Path, serializer: SignedSerializer) -> Huey:
     path.parent.mkdir(parents=True, exist_ok=True)
     return Huey(
-        NAME,
+        name,
         storage_class=_FileStorage,
         filename=str(path),
         fsync=False,

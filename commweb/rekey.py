@@ -19,7 +19,9 @@ def rekey(state: State) -> int:
     count = 0
     columns = [getattr(Connection, name) for name in SECRETS]
     with state.database.write(durable=True) as connection:
-        for provider, *sealed in connection.execute(select(Connection.provider, *columns)).all():
+        # Locked: a refresh that is stored meanwhile would be overwritten with the dead pair.
+        stored = select(Connection.provider, *columns).with_for_update()
+        for provider, *sealed in connection.execute(stored).all():
             kept = {name: value for name, value in zip(SECRETS, sealed, strict=True) if value}
             if not kept:
                 continue

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from commweb import audit
 from commweb.database import Database
@@ -125,26 +126,23 @@ class Settings:
     def _raise_version(
         self, connection: Connection, scope: str, expected: int | None, actor: str
     ) -> int:
-        head = connection.execute(
-            select(SettingRow.version)
-            .where(SettingRow.scope == scope, SettingRow.key == "")
-            .with_for_update()
-        ).scalar()
-        if expected is not None and expected != (head or 0):
-            raise StaleSettings("These settings were saved by somebody else meanwhile.")
-        version = (head or 0) + 1
+        of_scope = (SettingRow.scope == scope, SettingRow.key == "")
+        locked = select(SettingRow.version).where(*of_scope).with_for_update()
+        head = connection.execute(locked).scalar()
         if head is None:
-            connection.execute(
-                insert(SettingRow).values(
-                    scope=scope, key="", version=version, updated_at=now(), updated_by=actor
-                )
-            )
-        else:
-            connection.execute(
-                update(SettingRow)
-                .where(SettingRow.scope == scope, SettingRow.key == "")
-                .values(version=version, updated_at=now(), updated_by=actor)
-            )
+            # Two first saves at once: the second waits here for the first.
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            first = dialect.insert(SettingRow).values(scope=scope, key="", version=0)
+            connection.execute(first.on_conflict_do_nothing())
+            head = connection.execute(locked).scalar_one()
+        if expected is not None and expected != head:
+            raise StaleSettings("These settings were saved by somebody else meanwhile.")
+        version = int(head) + 1
+        connection.execute(
+            update(SettingRow)
+            .where(*of_scope)
+            .values(version=version, updated_at=now(), updated_by=actor)
+        )
         return version
 
 

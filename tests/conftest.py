@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import database_url, postgres, postgres_url
+
+__all__ = ["database_url", "postgres", "postgres_url"]
+
 _UNIT = Path(__file__).parent / "unit"
 
 

@@ -135,15 +135,16 @@ class OpenConnections:
 
 @contextmanager
 def site(folder: Path, registry: Registry | None = None, **config: Any) -> Iterator[Site]:
-    """A site on a SQLite file in ``folder``, tables made; closed at the end."""
+    """A site on a SQLite file in ``folder``, or on the database that ``config`` names; tables
+    made; closed at the end."""
     app = Flask("campus", instance_path=str(folder))
     app.config.update(
         SECRET_KEY="not-a-secret",
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{folder / 'campus.db'}",
         COMMWEB_SECRET_KEYS=[Fernet.generate_key().decode()],
         COMMWEB_QUEUE_URL="inline",
-        **config,
     )
+    app.config.update(config)
     db = SQLAlchemy(app)
     comm = CommWeb()
     campus = Campus()

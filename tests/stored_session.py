@@ -1,4 +1,4 @@
-"""A stored session in a database file of the test's own, and what speaks with it."""
+"""A stored session in a database of the test's own, and what speaks with it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ BASE_URL = "https://hs.example"
 
 @dataclass
 class Stored:
-    """A database with ``commweb_connection``; several may open the same file."""
+    """A database with ``commweb_connection``; several may open the same one. ``path``: its file,
+    where it is one."""
 
+    url: str
     path: Path
     key: str
     database: Database
@@ -35,13 +37,16 @@ class Stored:
     db: Any
 
     @classmethod
-    def open(cls, path: Path, key: str | None = None) -> Stored:
+    def open(cls, where: Path | str, key: str | None = None) -> Stored:
+        """``where``: a file for SQLite, or the address of a database."""
+        url = where if isinstance(where, str) else f"sqlite:///{where}"
         app = Flask("stored")
-        app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{path}"
+        app.config["SQLALCHEMY_DATABASE_URI"] = url
         db = SQLAlchemy(app)
         database = Database(app, db, workers=16)
         Base.metadata.create_all(database.engine)
-        return cls(path, key or Fernet.generate_key().decode(), database, app, db)
+        path = Path(url.removeprefix("sqlite:///"))
+        return cls(url, path, key or Fernet.generate_key().decode(), database, app, db)
 
     def close(self) -> None:
         self.database.dispose()

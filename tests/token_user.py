@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 from commweb.errors import CommWebError
@@ -32,8 +31,8 @@ def use(stored: Stored, base_url: str, until: int, told: dict[str, Any]) -> None
 
 
 def main() -> None:
-    path, base_url, until, count = sys.argv[1:]
-    stored = Stored.open(Path(path), sys.stdin.readline().strip())
+    url, base_url, until, count = sys.argv[1:]
+    stored = Stored.open(url, sys.stdin.readline().strip())
     told: dict[str, Any] = {"calls": 0, "errors": []}
     threads = [
         threading.Thread(target=use, args=(stored, base_url, int(until), told))

@@ -13,10 +13,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, case, delete, insert, or_, select, update
+from sqlalchemy.exc import DBAPIError
 
+from commweb.database import FAULTS, first_line
 from commweb.errors import HostError
 from commweb.host import Course, Group
 from commweb.models import Change, CourseChoice, MemberRow, RoomRow, now
+from commweb.places import in_order
 from commweb.state import State
 from commweb.sync.choices import choice_of, insert_into
 from commweb.sync.desired import Choice, rooms
@@ -71,9 +74,12 @@ def fold(state: State) -> int:
         for course_id, own in courses.items():
             try:
                 _fold_course(state, course_id, own)
-            except HostError as error:
+            except FAULTS:
+                raise
+            except (HostError, DBAPIError) as error:
+                # A value that the database cannot hold is the course's own trouble.
                 failed.add(course_id)
-                log.warning("Course %s is kept for later: %s", course_id, error)
+                log.warning("Course %s is kept for later: %s", course_id, first_line(error))
         folded += _forget(state, reports, courses, failed)
 
 
@@ -85,7 +91,8 @@ def _report_due(state: State) -> None:
         if connection.execute(select(CourseChoice.course_id).where(due).limit(1)).first() is None:
             return
     with state.database.write() as connection:
-        courses = connection.execute(select(CourseChoice.course_id).where(due)).scalars().all()
+        found = select(CourseChoice.course_id).where(due).order_by(CourseChoice.course_id)
+        courses = connection.execute(found.with_for_update()).scalars().all()
         append(connection, courses)
         connection.execute(update(CourseChoice).where(due).values(look_at=None))
 
@@ -205,8 +212,12 @@ def _mark(connection: Connection, course_id: str, wanted: Iterable[tuple[str, st
     """Upsert the wanted rooms, and ask for every room of the course to be looked at."""
     connection.execute(
         update(RoomRow)
-        .where(RoomRow.course_id == course_id)
-        .where(or_(RoomRow.wanted, RoomRow.synced_revision < RoomRow.revision))
+        .where(
+            in_order(
+                RoomRow.course_id == course_id,
+                or_(RoomRow.wanted, RoomRow.synced_revision < RoomRow.revision),
+            )
+        )
         .values(revision=RoomRow.revision + 1, wanted=False, next_attempt_at=None)
     )
     for group_id, provider in wanted:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from commweb.models import RoomRow
+from commweb.places import in_order
 from commweb.state import State
 from commweb.sync.changes import fold
 from commweb.sync.run import look
@@ -57,7 +58,7 @@ def confirm(state: State, course_ids: Iterable[str]) -> None:
     with state.database.write() as connection:
         connection.execute(
             update(RoomRow)
-            .where(RoomRow.course_id.in_(list(course_ids)), RoomRow.wanted)
+            .where(in_order(RoomRow.course_id.in_(list(course_ids)), RoomRow.wanted))
             .values(
                 revision=RoomRow.revision + 1,
                 confirmed_revision=RoomRow.revision + 1,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy.exc import OperationalError
-
+from commweb.database import FAULTS
 from commweb.errors import (
     CommWebError,
     HostError,
@@ -51,7 +50,7 @@ def rest_after(error: Exception, attempts: int, *, line_down: bool) -> Rest:
         return Rest(SIGN_IN_SECONDS, False, reason)
     if isinstance(error, HostError):
         return Rest(HOST_PAUSE_SECONDS, False, reason)
-    if isinstance(error, OperationalError):
+    if isinstance(error, FAULTS):
         return Rest(DATABASE_PAUSE_SECONDS, False, reason)
     if line_down:
         return Rest(LINE_DOWN_SECONDS, False, reason, failing=True)
@@ -64,6 +63,6 @@ def _reason(error: Exception) -> str:
         return error.message
     if isinstance(error, CommWebError):
         return str(error)
-    if isinstance(error, OperationalError):
+    if isinstance(error, FAULTS):
         return _("The site's database did not answer in time or is full.")
     return _("An unexpected fault; the log of the worker names it.")

@@ -147,9 +147,10 @@ class Progress:
         """Write everything that changed in one transaction. Raises `LeaseLost`."""
         self.room(**room)
         with self._database.write() as connection:
+            # Accounts before the room, as linking an account does.
+            store_accounts(connection, [self._accounts[key] for key in sorted(self._accounts)])
             fenced(connection, self._room_id, self._holder, **self._room)
             store_members(connection, [self._rows[key] for key in sorted(self._dirty)])
-            store_accounts(connection, list(self._accounts.values()))
         self._dirty.clear()
         self._accounts.clear()
         self._room.clear()

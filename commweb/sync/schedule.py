@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select, update
 
 from commweb.models import Connection as SessionRow
 from commweb.models import RoomRow, now
+from commweb.places import in_order
 
 __all__ = ["ask_again", "end_rests", "not_looked_at_since", "soonest"]
 
@@ -52,7 +53,7 @@ def ask_again(connection: Connection, room_ids: Sequence[int]) -> None:
     """Ask for these rooms to be looked at, if nobody has meanwhile."""
     connection.execute(
         update(RoomRow)
-        .where(RoomRow.id.in_(room_ids), RoomRow.synced_revision >= RoomRow.revision)
+        .where(in_order(RoomRow.id.in_(room_ids), RoomRow.synced_revision >= RoomRow.revision))
         .values(revision=RoomRow.revision + 1, next_attempt_at=None)
     )
 
@@ -62,10 +63,12 @@ def end_rests(connection: Connection, provider: str) -> None:
     connection.execute(
         update(RoomRow)
         .where(
-            RoomRow.provider == provider,
-            RoomRow.synced_revision < RoomRow.revision,
-            RoomRow.next_attempt_at.is_not(None),
-            RoomRow.lease.is_(None),
+            in_order(
+                RoomRow.provider == provider,
+                RoomRow.synced_revision < RoomRow.revision,
+                RoomRow.next_attempt_at.is_not(None),
+                RoomRow.lease.is_(None),
+            )
         )
         .values(next_attempt_at=None)
     )

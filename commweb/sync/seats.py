@@ -29,6 +29,7 @@ from commweb.sync.known import Seat, Target
 
 __all__ = ["CHECKED_FOR", "Choices", "Seating"]
 
+LONGEST_NAME = 255
 CHECKED_FOR = timedelta(days=1)
 """How long an account that was looked at counts as known."""
 
@@ -151,7 +152,7 @@ class Seating:
     def _seat(self, member: DesiredMember, pick: Pick, record: AccountRecord | None) -> Seat:
         person, create = member.person, self.rules.mode == "create"
         if pick.remote_user_id is None:
-            plain = Seat(person.id, person.display_name, None, member.level)
+            plain = Seat(person.id, _shown(person), None, member.level)
             return replace(plain, reason=pick.reason)
         if record is None or record.remote_user_id != pick.remote_user_id:
             raise KeyError(person.id)
@@ -160,7 +161,7 @@ class Seating:
         rename = ours and create
         return Seat(
             person_id=person.id,
-            display_name=person.display_name,
+            display_name=_shown(person),
             remote_user_id=pick.remote_user_id,
             level=member.level,
             account=_freshness(person, record, rename=rename),
@@ -171,9 +172,14 @@ class Seating:
         )
 
 
+def _shown(person: Person) -> str:
+    """The name as databases and homeservers can keep it."""
+    return person.display_name.replace("\0", "")[:LONGEST_NAME]
+
+
 def _freshness(person: Person, record: AccountRecord, *, rename: bool) -> str:
     if record.checked_at is None:
         return "new" if rename else "stale"
-    if rename and record.display_name != person.display_name:
+    if rename and record.display_name != _shown(person):
         return "renamed"
     return "known" if now() - record.checked_at < CHECKED_FOR else "stale"

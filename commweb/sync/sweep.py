@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy.exc import OperationalError
-
+from commweb.database import FAULTS, first_line
 from commweb.errors import CommWebError
 from commweb.models import now
 from commweb.state import State
 from commweb.sync.schedule import ask_again, not_looked_at_since
-from commweb.sync.worker import SWEEP_SECONDS, Worker, first_line, working_providers
+from commweb.sync.worker import SWEEP_SECONDS, Worker, working_providers
 
 __all__ = ["Sweep"]
 
@@ -51,7 +50,7 @@ class Sweep:
             if waiting:
                 self._wake(waiting)
             return self._worker.next_look_seconds()
-        except (CommWebError, OperationalError) as error:
+        except (CommWebError, *FAULTS) as error:
             log.warning("The sweep met a fault: %s", first_line(error))
         except Exception:
             log.exception("The sweep met a fault.")

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy.exc import OperationalError
-
+from commweb.database import FAULTS, first_line
 from commweb.errors import CommWebError, HostError, LeaseLost, ProviderError, Unreachable
 from commweb.models import now
 from commweb.providers.base import Backend, Provider
@@ -26,7 +25,7 @@ from commweb.sync.records import RoomRecord, due, fenced, read_room
 from commweb.sync.run import Stopped, run
 from commweb.sync.schedule import end_rests, soonest
 
-__all__ = ["SWEEP_SECONDS", "Worker", "first_line", "working_providers"]
+__all__ = ["SWEEP_SECONDS", "Worker", "working_providers"]
 
 KNOWN_FOR_SECONDS = 1.0
 SWEEP_SECONDS = 10.0
@@ -76,8 +75,11 @@ class Worker:
         """`work`; a fault of the database only delays it, because the next sweep goes on."""
         try:
             self.work()
-        except (CommWebError, OperationalError) as error:
+        except (CommWebError, *FAULTS) as error:
             log.warning("The work is put off: %s", first_line(error))
+        except Exception:
+            # The thread has to live: there may be no other.
+            log.exception("The work met a fault.")
 
     def work(self) -> int:
         """Fold and run until nothing is due; how many rooms were run."""
@@ -110,7 +112,7 @@ class Worker:
             self._claims.give_back(*claims)
             if waiting:
                 self._claims.give_back_waiting()
-        except OperationalError as error:
+        except FAULTS as error:
             log.warning("Rooms are given back when their lease ends: %s", first_line(error))
 
     def _notice_settings(self) -> None:
@@ -156,7 +158,7 @@ class Worker:
             return
         except Stopped:
             self._give_back(claim)
-        except (ProviderError, HostError, OperationalError) as error:
+        except (ProviderError, HostError, *FAULTS) as error:
             self._postpone(record, holder, error)
         except Exception as error:
             log.exception("Room %d failed unexpectedly.", room_id)
@@ -189,7 +191,7 @@ class Worker:
             values["attempts"] = record.attempts + 1
         try:
             with self._state.database.write() as connection:
-                current = read_room(connection, record.id)
+                current = read_room(connection, record.id, lock=True)
                 if rest.failing and current is not None and current.remote_id is None:
                     values["status"] = "failing"
                 # What was reported meanwhile is not made to wait for what failed before it.
@@ -223,8 +225,3 @@ class Worker:
         with self._state.database.read() as connection:
             rooms = due(connection, providers) if providers else 0
             return min(rooms, 8) or int(pending(connection))
-
-
-def first_line(error: Exception) -> str:
-    """What went wrong, without the statement and its parameters."""
-    return str(getattr(error, "orig", None) or error).partition("\n")[0]

@@ -105,14 +105,15 @@ def _look(
     actor = acting_person(state).id
     give_back(state)
     with state.database.write() as connection:
-        if person_id is not None and not _brought_back(connection, room.id, person_id):
-            # Nobody of this id had left: sent twice, or the person came back meanwhile.
-            action, done, person_id = "room.retried", _("The room will be looked at now."), None
+        # The room before its members, as the worker writes them.
         connection.execute(
             update(RoomRow)
             .where(RoomRow.id == room.id)
             .values(revision=RoomRow.revision + 1, next_attempt_at=None)
         )
+        if person_id is not None and not _brought_back(connection, room.id, person_id):
+            # Nobody of this id had left: sent twice, or the person came back meanwhile.
+            action, done, person_id = "room.retried", _("The room will be looked at now."), None
         audit.record(
             connection,
             actor=actor,

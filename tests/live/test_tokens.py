@@ -29,8 +29,8 @@ def quick(make_homeserver: Callable[..., Homeserver]) -> Homeserver:
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Iterator[Stored]:
-    stored = Stored.open(tmp_path / "site.db")
+def stored(database_url: str) -> Iterator[Stored]:
+    stored = Stored.open(database_url)
     yield stored
     stored.close()
 
@@ -76,7 +76,7 @@ def test_two_processes_with_two_threads_each_share_one_session(
 ) -> None:
     save(quick)
     until = read(stored).generation + 4
-    arguments = [str(stored.path), quick.base_url, str(until), "2"]
+    arguments = [stored.url, quick.base_url, str(until), "2"]
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.token_user", *arguments],

@@ -17,6 +17,7 @@ from commweb.site.children import Child
 from commweb.site.models import Course
 from tests.live.crew import wait_until
 from tests.soak.world import World, world
+from tests.waiting import waiting
 
 KILLS = 3
 pytestmark = pytest.mark.xdist_group("workers")  # they share one Synapse
@@ -50,6 +51,11 @@ def all_is_equal(site: World) -> None:
 def database(site: World) -> Path:
     with site.app.app_context():
         return Path(str(db.engine.url.database))
+
+
+def something_waits(site: World) -> bool:
+    with site.app.app_context():
+        return waiting(db.session()) > 0
 
 
 def some_changes(site: World, count: int) -> None:
@@ -125,6 +131,20 @@ def test_a_worker_that_cannot_read_its_queue_works_without_it(crowd: World) -> N
     damaged.unlink()
 
 
+def test_a_queue_that_is_damaged_while_everything_runs_is_done_without(crowd: World) -> None:
+    child = crowd.start_worker()
+    crowd.new_course()
+    all_is_equal(crowd)
+    for file in crowd.folder.glob("commweb-queue.db*"):
+        file.write_bytes(b"This is no database." * 500)
+    crowd.new_course()
+    some_changes(crowd, 3)
+    all_is_equal(crowd)
+    assert child.exit_code() is None
+    for file in crowd.folder.glob("commweb-queue.db*"):
+        file.unlink()
+
+
 def test_a_database_that_is_locked_for_ten_seconds_is_waited_for(crowd: World) -> None:
     crowd.start_worker()
     crowd.new_course()
@@ -133,6 +153,7 @@ def test_a_database_that_is_locked_for_ten_seconds_is_waited_for(crowd: World) -
     with closing(sqlite3.connect(database(crowd), timeout=30, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         threading.Event().wait(10)
+        assert something_waits(crowd)  # nothing was written meanwhile
         other.execute("ROLLBACK")
     all_is_equal(crowd)
 
@@ -153,7 +174,7 @@ def test_a_full_disk_loses_nothing_and_is_noticed_when_there_is_room_again(crowd
     some_changes(crowd, 6)
     threading.Event().wait(4)
     assert child.exit_code() is None
-    assert crowd.waiting() > 0
+    assert something_waits(crowd)
     # Nothing is done that could not be written down before.
     assert crowd.proxy.count("createRoom") == len(course_ids(crowd)) - 1
     assert crowd.proxy.count() <= asked + 12

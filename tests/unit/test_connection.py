@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -19,8 +18,8 @@ LATER = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Iterator[Stored]:
-    stored = Stored.open(tmp_path / "site.db")
+def stored(database_url: str) -> Iterator[Stored]:
+    stored = Stored.open(database_url)
     yield stored
     stored.close()
 
@@ -44,6 +43,7 @@ def test_what_was_saved_is_read_again(stored: Stored) -> None:
     assert session.set_at is not None
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_token_is_in_the_file_or_in_a_repr(stored: Stored) -> None:
     stored.save("access-in-clear", "refresh-in-clear")
     session = stored.tokens().read()

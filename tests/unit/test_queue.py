@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,14 @@ from commweb.errors import MisuseError
 from commweb.queue import Queue, make_queue
 
 
+def a_queue(folder: Path, url: str | None = None, instance: str = "default") -> Queue:
+    return make_queue(url, str(folder), "a secret", instance=instance)
+
+
 @pytest.fixture
 def ends(tmp_path: Path) -> Iterator[tuple[Queue, Queue]]:
     """The queue as a page has it and as a worker has it, on one file."""
-    page, worker = (make_queue(None, str(tmp_path), "a secret") for _number in range(2))
+    page, worker = (a_queue(tmp_path) for _number in range(2))
     yield page, worker
     page.close()
     worker.close()
@@ -57,6 +62,28 @@ def test_wake_ups_still_come_after_the_file_was_deleted(
     assert woken(worker) == 1
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_two_sites_on_one_file_take_their_own_wake_ups_only(tmp_path: Path, named: bool) -> None:
+    url = f"sqlite:///{tmp_path / 'wake-ups.db'}" if named else None
+    with (
+        closing(a_queue(tmp_path, url, "summer")) as summer,
+        closing(a_queue(tmp_path, url, "winter")) as winter,
+        closing(a_queue(tmp_path, url, "winter")) as winters_page,
+    ):
+        winters_page.wake(2)
+        assert woken(summer) == 0
+        assert woken(winter) == 2
+
+
+def test_names_that_differ_in_a_sign_only_are_two_queues(tmp_path: Path) -> None:
+    with (
+        closing(a_queue(tmp_path, None, "a-b")) as one,
+        closing(a_queue(tmp_path, None, "ab")) as two,
+    ):
+        assert one.huey.name != two.huey.name
+        assert one.huey.name.isalnum()  # Redis' queues leave out whatever else there is
+
+
 def test_a_damaged_file_disturbs_no_commit(ends: tuple[Queue, Queue], tmp_path: Path) -> None:
     page, _worker = ends
     page.wake()
@@ -72,12 +99,12 @@ def test_a_damaged_file_disturbs_no_commit(ends: tuple[Queue, Queue], tmp_path: 
 def test_a_folder_that_cannot_be_written_to_disturbs_no_commit(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
-    queue = make_queue(None, str(blocked / "instance"), "a secret")
+    queue = a_queue(blocked / "instance")
     queue.wake()
 
 
 def test_an_inline_queue_sends_nothing() -> None:
-    queue = make_queue("inline", "/nowhere", "a secret")
+    queue = a_queue(Path("/nowhere"), "inline")
     queue.wake()
     assert queue.inline
     assert queue.huey is None
@@ -85,4 +112,4 @@ def test_an_inline_queue_sends_nothing() -> None:
 
 def test_an_address_that_is_not_understood_is_refused() -> None:
     with pytest.raises(MisuseError, match="COMMWEB_QUEUE_URL"):
-        make_queue("carrier-pigeon://loft", "/nowhere", "a secret")
+        a_queue(Path("/nowhere"), "carrier-pigeon://loft")

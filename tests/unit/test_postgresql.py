@@ -1,0 +1,270 @@
+"""What SQLite's one writer at a time hides: several writers at once on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import func, insert, inspect, select, text, update
+
+from commweb import Member, Person, Role
+from commweb.accounts import agree
+from commweb.connection import StoredTokens, TokenPair
+from commweb.database import Database
+from commweb.encryption import Secret
+from commweb.errors import StaleSettings
+from commweb.models import Account, Base, Connection, Event, MemberRow, RoomRow, now
+from commweb.places import look_again, look_at_all
+from commweb.providers import Registry
+from commweb.rekey import rekey
+from commweb.state import SITE_SETTINGS
+from commweb.sync.known import Applied
+from commweb.sync.progress import Progress
+from commweb.sync.records import claim
+from commweb.sync.worker import Worker
+from tests.postgres import Cluster
+from tests.simulated import SimulatedProvider, SimulatedServer
+from tests.sites import Site, site, teacher
+
+SIM = "simulated"
+AGREED = "account.agreed"
+PEOPLE = ("bob", "ada")
+Blocked = Callable[[Callable[[], Any]], Future[Any]]
+
+
+@pytest.fixture
+def school(tmp_path: Path, postgres_url: str) -> Iterator[Site]:
+    registry = Registry([SimulatedProvider(SimulatedServer())])
+    with site(tmp_path, registry, SQLALCHEMY_DATABASE_URI=postgres_url) as made:
+        with made.app.app_context():
+            made.comm.set_enabled(True)
+        yield made
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+@pytest.fixture
+def blocked(postgres: Cluster, pool: ThreadPoolExecutor) -> Blocked:
+    """Run something in another thread, and go on when it waits for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+    def start(act: Callable[[], Any]) -> Future[Any]:
+        before = postgres.run(waiting)
+        running = pool.submit(act)
+        ends = time.monotonic() + 30
+        while not running.done() and postgres.run(waiting) == before:
+            assert time.monotonic() < ends, "It neither waits nor ends."
+            threading.Event().wait(0.02)
+        return running
+
+    return start
+
+
+def add_rooms(database: Database, count: int) -> None:
+    rows = [
+        {"course_id": str(number), "provider": SIM, "revision": 1} for number in range(1, count + 1)
+    ]
+    with database.write() as connection:
+        connection.execute(insert(RoomRow), rows)
+
+
+def test_migrations_make_the_tables_the_models_describe(school: Site) -> None:
+    with school.state.database.read() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"include_object": lambda _o, name, *_r: "alembic" not in str(name)}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+        found = {
+            one["name"]: one["dialect_options"].get("postgresql_where")
+            for one in inspect(connection).get_indexes("commweb_room")
+        }
+    assert found["ix_commweb_room_due"] == "(synced_revision < revision)"
+    assert found["ix_commweb_room_rest"] == "(wanted AND (synced_revision >= revision))"
+
+
+def test_processes_that_migrate_at_the_same_moment_wait_for_each_other(
+    tmp_path: Path, postgres_url: str, pool: ThreadPoolExecutor
+) -> None:
+    def start(number: int) -> str:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with (
+            site(folder, Registry([]), SQLALCHEMY_DATABASE_URI=postgres_url) as made,
+            made.state.database.read() as connection,
+        ):
+            found = connection.execute(text("SELECT version_num FROM commweb_alembic_version"))
+            return str(found.scalar_one())
+
+    assert len(set(pool.map(start, range(4)))) == 1
+
+
+def test_a_reading_transaction_sees_one_moment(school: Site) -> None:
+    count = select(func.count()).select_from(RoomRow)
+    with school.state.database.read() as connection:
+        assert connection.execute(count).scalar() == 0
+        add_rooms(school.state.database, 1)
+        assert connection.execute(count).scalar() == 0
+
+
+def test_agreeing_is_told_once(school: Site) -> None:
+    for _time in range(2):
+        with school.state.database.write() as connection:
+            agree(connection, SIM, "ada")
+    with school.state.database.read() as connection:
+        assert connection.execute(select(Event.action)).scalars().all().count(AGREED) == 1
+
+
+def test_claims_at_the_same_moment_neither_wait_nor_take_the_same_room(school: Site) -> None:
+    database = school.state.database
+    add_rooms(database, 5)
+    with database.write() as one, database.write() as two:
+        two.execute(text("SET LOCAL lock_timeout TO '5s'"))
+        mine = claim(one, "one", [SIM], 2)
+        others = claim(two, "two", [SIM], 16)
+    assert (mine, others) == ([1, 2], [3, 4, 5])
+
+
+def test_two_first_saves_of_the_same_settings_are_one_after_the_other(
+    school: Site, blocked: Blocked
+) -> None:
+    late: list[Future[int]] = []
+
+    def save(expected: int | None, also: Callable[[Any], None] | None = None) -> int:
+        return school.state.settings.save(
+            "new", SITE_SETTINGS, {}, expected_version=expected, actor="", also=also
+        )
+
+    def others_save(_connection: Any) -> None:
+        late.extend((blocked(lambda: save(0)), blocked(lambda: save(None))))
+
+    assert save(0, others_save) == 1
+    with pytest.raises(StaleSettings):
+        late[0].result()
+    assert late[1].result() == 2
+
+
+def store_tokens(school: Site) -> StoredTokens:
+    tokens = school.state.tokens(SimulatedProvider(SimulatedServer()))
+    with school.state.database.write() as connection:
+        tokens.replace(
+            connection, base_url="", access=Secret("a1"), refresh=Secret("r1"), actor="admin"
+        )
+    return tokens
+
+
+def test_a_refresh_that_is_stored_while_secrets_are_sealed_again_stays(
+    school: Site, blocked: Blocked
+) -> None:
+    state, tokens = school.state, store_tokens(school)
+    sealed = state.sealer.seal(Secret("a2"), (SIM, "", "access"))
+    with state.database.write() as connection:
+        connection.execute(update(Connection).values(access=sealed, generation=2))
+        sealing = blocked(lambda: rekey(state))
+    assert sealing.result() == 2
+    session = tokens.read()
+    assert session is not None
+    assert session.pair.access == Secret("a2")
+
+
+def test_one_of_many_that_want_to_refresh_gets_the_lease(
+    school: Site, pool: ThreadPoolExecutor
+) -> None:
+    tokens, start = store_tokens(school), threading.Barrier(8)
+
+    def take(number: int) -> bool:
+        start.wait(30)
+        return tokens.take_lease(f"holder{number}", 1, 30)
+
+    taken = list(pool.map(take, range(8)))
+    assert taken.count(True) == 1
+    winner = f"holder{taken.index(True)}"
+    pair = TokenPair(Secret("a2"), Secret("r2"), now() + timedelta(minutes=5), 300)
+    assert not tokens.rotate("somebody", 1, pair, Secret("r1"))
+    assert tokens.rotate(winner, 1, pair, Secret("r1"))
+    assert not tokens.rotate(winner, 1, pair, Secret("r1"))
+
+
+@pytest.fixture
+def run(school: Site) -> Progress:
+    """A run of room 1 that looked at the accounts of bob and ada."""
+    database = school.state.database
+    add_rooms(database, 1)
+    with database.write() as connection:
+        rows = [{"provider": SIM, "person_id": one, "remote_user_id": one} for one in PEOPLE]
+        connection.execute(insert(Account), rows)
+        connection.execute(insert(MemberRow).values(room_id=1, person_id="ada"))
+        assert claim(connection, "me", [SIM], 1) == [1]
+    run = Progress(database, 1, SIM, "me", Applied())
+    for name in PEOPLE:
+        run.checked(name, name, name.title())
+    return run
+
+
+def lock_account(connection: Any, name: str) -> None:
+    connection.execute(select(Account).where(Account.person_id == name).with_for_update())
+
+
+def test_a_run_and_a_person_who_links_an_account_do_not_wait_in_a_circle(
+    school: Site, run: Progress, blocked: Blocked
+) -> None:
+    with school.state.database.write() as connection:
+        lock_account(connection, "ada")
+        flushing = blocked(run.flush)
+        look_again(connection, SIM, "ada")
+    flushing.result()
+
+
+def test_two_runs_with_the_same_people_do_not_wait_in_a_circle(
+    school: Site, run: Progress, blocked: Blocked
+) -> None:
+    with school.state.database.write() as connection:
+        lock_account(connection, "ada")
+        flushing = blocked(run.flush)
+        lock_account(connection, "bob")
+    flushing.result()
+
+
+def test_rooms_that_are_all_asked_for_are_locked_in_their_order(
+    school: Site, blocked: Blocked
+) -> None:
+    database = school.state.database
+    add_rooms(database, 3)
+    with database.write() as connection:  # its newest version comes last in the table's file
+        connection.execute(update(RoomRow).where(RoomRow.id == 1).values(name="Algebra"))
+
+    def ask() -> None:
+        with database.write() as connection:
+            look_at_all(connection, SIM)
+
+    with database.write() as connection:
+        connection.execute(select(RoomRow).where(RoomRow.id == 1).with_for_update())
+        asking = blocked(ask)
+        connection.execute(select(RoomRow).where(RoomRow.id == 3).with_for_update())
+    asking.result()
+
+
+def test_what_the_database_cannot_hold_stops_no_other_course(school: Site) -> None:
+    school.campus.add("1", teacher("ada"), name="Alge\0bra")
+    school.campus.add("2", Member(Person("bob", "bob", "B\0o" + "b" * 300), Role.PARTICIPANT))
+    with school.app.app_context():
+        for course_id in ("1", "2"):
+            school.comm.course_created(course_id)
+        school.db.session.commit()
+    Worker(school.state).work()
+    with school.state.database.read() as connection:
+        rooms = connection.execute(select(RoomRow.course_id, RoomRow.status)).all()
+        name = connection.execute(select(MemberRow.display_name)).scalar_one()
+    assert rooms == [("2", "ready")]
+    assert name == "Bo" + "b" * 253
