@@ -48,6 +48,8 @@ PICTURES = (
     Picture("course-dark", "student1", "/courses/1", scheme="dark", height=660),
     Picture("course-narrow", "student1", "/courses/1", width=390, height=720),
     Picture("communication", "teacher1", "/courses/1/communication"),
+    Picture("members", "teacher1", "/courses/1/communication/members", height=620),
+    Picture("account", "student1", "/account", height=620),
     Picture("administration", "admin", "/admin/", height=460),
     Picture("providers", "admin", f"{ADMIN_PAGES}/providers", height=460),
     Picture("matrix-settings", "admin", MATRIX, height=None),

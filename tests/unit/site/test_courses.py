@@ -110,6 +110,15 @@ def test_an_edit_is_stored_and_reported(school):
         assert str(kept.closes) == "2031-06-30"
 
 
+def test_a_day_that_is_emptied_is_forgotten_and_one_that_is_not_sent_stays(school):
+    browser = school.browser("teacher1")
+    browser.post("/courses/1/edit", **EDIT, opens="2030-09-01", closes="2031-06-30")
+    assert browser.post("/courses/1/edit", **EDIT, opens="").status_code == 303
+    with school.app.app_context():
+        kept = course(school)
+        assert (kept.opens, str(kept.closes)) == (None, "2031-06-30")
+
+
 def test_an_edit_with_an_error_stores_and_reports_nothing(school):
     school.forget_reports()
     answer = school.browser("teacher1").post("/courses/1/edit", **{**EDIT, "full_name": ""})
