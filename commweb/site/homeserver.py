@@ -43,7 +43,9 @@ class Homeserver(Accounts):
     ``python`` is the interpreter that has Synapse, from `install_synapse`. ``port``: None takes
     the port of the last start, or a free one when that is taken; a number means this port or an
     error. ``refreshable_access_token_lifetime`` in Synapse's spelling ("5m", "2s"); None means
-    that tokens do not expire. ``config``: further keys of homeserver.yaml.
+    that tokens do not expire. ``config``: further keys of homeserver.yaml. ``one_processor``: its
+    threads share one; Synapse's event loop and its database threads pass Python's lock to each
+    other all the time, which costs a third more across processors (docs/bench.md).
 
     Use it as a context manager, or call `start` and `stop`. Not for use from several threads.
     """
@@ -54,6 +56,7 @@ class Homeserver(Accounts):
     port: int | None = None
     refreshable_access_token_lifetime: str | None = "5m"  # noqa: S105 (a duration)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    one_processor: bool = False
     _child: Child | None = field(default=None, init=False, repr=False)
     _listening_on: int | None = field(default=None, init=False, repr=False)
 
@@ -166,6 +169,8 @@ class Homeserver(Accounts):
             # The lock lives as long as the process: no second one can use the folder.
             pass_fds=(lock,),
         )
+        if self.one_processor:
+            _keep_to_one_processor(self._child.pid)
 
     def _choose_port(self) -> int:
         if self.port is not None:
@@ -236,3 +241,9 @@ def _lock(folder: Path) -> int:
                 f"A homeserver is already running from {folder}. Stop the program that started it."
             ) from None
         return handle
+
+
+def _keep_to_one_processor(pid: int) -> None:
+    """Before the process has any threads: they stay where it is."""
+    with suppress(AttributeError, OSError):  # Linux only
+        os.sched_setaffinity(pid, {max(os.sched_getaffinity(pid))})

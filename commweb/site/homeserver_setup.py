@@ -47,6 +47,7 @@ def bring_up(instance: Path, say: Callable[[str], None]) -> Homeserver:
         python,
         refreshable_access_token_lifetime=TOKEN_LIFETIME,
         config=LIMITS,
+        one_processor=True,
     )
     say("Starting the homeserver ...")
     server.start()

@@ -7,11 +7,10 @@ from typing import Any
 
 from tests.bench.bare import bound, naive
 from tests.bench.measure import Fill, mean_of, median, ratios
-from tests.bench.neighbour import busy_neighbour
 from tests.bench.options import Options
 from tests.bench.world import Arena, WorkerProcess, arena
 
-__all__ = ["neighbour", "pairs", "shapes", "threads"]
+__all__ = ["pairs", "processors", "shapes", "threads"]
 
 Rounds = list[dict[str, Fill]]
 Step = Callable[[Arena, WorkerProcess, str, Options], Fill]
@@ -55,6 +54,7 @@ SHAPES: dict[str, Step] = {
     "round robin": _round_robin,
     "naive": _naive,
 }
+SHAPES_AND_BOUND: dict[str, Step] = {**SHAPES, "bound": _bound}
 
 
 def _rounds(
@@ -165,17 +165,14 @@ def threads(size: Options) -> dict[str, Any]:
     return {"memberships_per_second": rates, "best": best}
 
 
-def neighbour(size: Options) -> dict[str, Any]:
-    """The bound beside a process that does nothing but use a processor for a part of the time:
-    what a request costs Synapse depends on who else computes."""
+def processors(size: Options) -> dict[str, Any]:
+    """Synapse kept to one processor and free to use all: what the same calls cost it."""
     found: list[dict[str, Any]] = []
-    for number, order in enumerate(((0, 10, 50), (50, 10, 0))):
-        with arena() as site:
-            for share in order:
-                with busy_neighbour(share):
-                    fill = bound(
-                        site, f"n{number}x{share}", size.workers, size.courses, size.people
-                    )
-                print(f"   {_line(f'beside {share} %', fill)}", flush=True)
-                found.append({"busy_percent": share, **fill.as_json()})
+    for number, one_processor in enumerate((True, False, False, True)):
+        where = "one processor" if one_processor else "all processors"
+        with arena(threads=size.workers, one_processor=one_processor) as site:
+            for name in ("commweb", "bound", "naive"):
+                fill = SHAPES_AND_BOUND[name](site, site.workers[0], f"n{number}{name[0]}", size)
+                print(f"   {_line(name, fill)} on {where}", flush=True)
+                found.append({"one_processor": one_processor, **fill.as_json()})
     return {"rounds": found}

@@ -91,12 +91,13 @@ def _clients(found: dict[str, Any]) -> Iterator[str]:
         yield "\nworker threads, memberships/s"
         for count, rates in found["threads"]["memberships_per_second"].items():
             yield f"{count:14}" + "".join(f"{rate:12}" for rate in rates)
-    if "neighbour" in found:
-        yield "\nthe bound beside a busy processor"
-        for one in found["neighbour"]["rounds"]:
+    if "processors" in found:
+        yield "\nSynapse on one processor and on all"
+        for one in found["processors"]["rounds"]:
+            where = "one" if one["one_processor"] else "all"
             cost = 1000 * one["synapse_cpu"] / one["requests"]
             rate = one["memberships_per_second"]
-            yield f"{one['busy_percent']:12} %{rate:12.2f} members/s{cost:12.2f} ms/request"
+            yield f"{one['who']:10} {where:3}{rate:12.2f} members/s{cost:12.2f} ms/request"
 
 
 def _comparisons(found: dict[str, Any]) -> Iterator[str]:

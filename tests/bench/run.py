@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))  # run as a script: the site and the tests are not
 
 from tests.bench import report  # noqa: E402
 from tests.bench.counts import counts  # noqa: E402
-from tests.bench.fills import neighbour, pairs, shapes, threads  # noqa: E402
+from tests.bench.fills import pairs, processors, shapes, threads  # noqa: E402
 from tests.bench.measure import machine  # noqa: E402
 from tests.bench.options import PARTS, Options, options  # noqa: E402
 from tests.bench.sweep import sweep  # noqa: E402
@@ -27,7 +27,7 @@ MEASURE: dict[str, Callable[[Options], dict[str, Any]]] = {
     "pairs": pairs,
     "shapes": shapes,
     "threads": threads,
-    "neighbour": neighbour,
+    "processors": processors,
     "counts": counts,
     "sweep": sweep,
 }
@@ -35,7 +35,7 @@ WORDS = {
     "pairs": "commweb against the bare client",
     "shapes": "commweb against other ways",
     "threads": "how many worker threads",
-    "neighbour": "what a busy second processor costs",
+    "processors": "Synapse on one processor and on all",
     "counts": "how many requests",
     "sweep": "rooms at rest, rooms that are due",
 }

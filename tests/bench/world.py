@@ -226,9 +226,9 @@ def synapse_version() -> str:
 
 
 @contextmanager
-def arena(*, threads: int = 0) -> Iterator[Arena]:
+def arena(*, threads: int = 0, one_processor: bool = True) -> Iterator[Arena]:
     """A fresh server with a connected site; with ``threads`` also a worker process. Both sides
-    have filled a small room before anything is measured."""
+    have filled a small room before anything is measured. ``one_processor``: see `Homeserver`."""
     folder = Path(tempfile.mkdtemp(prefix="commweb-bench-"))
     config = {"INSTANCE": str(folder), "COMMWEB_ALLOWED_PRIVATE_HOSTS": LOOPBACK}
     app = create_app(config)
@@ -237,6 +237,7 @@ def arena(*, threads: int = 0) -> Iterator[Arena]:
         install_synapse(say=print),
         refreshable_access_token_lifetime="1h",
         config=SYNAPSE,
+        one_processor=one_processor,
     )
     made: Arena | None = None
     try:

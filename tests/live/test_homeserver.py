@@ -174,3 +174,13 @@ def test_it_ends_when_the_program_that_started_it_is_killed(
     # The folder is free again only when the orphan is gone; starting waits for that.
     with Homeserver(tmp_path, synapse_python) as successor:
         assert successor.pid is not None
+
+
+def test_a_server_that_is_kept_to_one_processor_stays_there_with_all_its_threads(
+    synapse_python: Path, tmp_path: Path
+) -> None:
+    with Homeserver(tmp_path / "homeserver", synapse_python, one_processor=True) as server:
+        threads = [int(thread.name) for thread in Path(f"/proc/{server.pid}/task").iterdir()]
+        places = {frozenset(os.sched_getaffinity(thread)) for thread in threads}
+    assert len(threads) > 1
+    assert [len(place) for place in places] == [1]
