@@ -10,7 +10,7 @@ from tests.bench.measure import Fill, mean_of, median, ratios
 from tests.bench.options import Options
 from tests.bench.world import Arena, WorkerProcess, arena
 
-__all__ = ["pairs", "processors", "shapes", "threads"]
+__all__ = ["naive_pairs", "pairs", "processors", "shapes", "threads"]
 
 Rounds = list[dict[str, Fill]]
 Step = Callable[[Arena, WorkerProcess, str, Options], Fill]
@@ -37,24 +37,8 @@ def _naive(site: Arena, worker: WorkerProcess, label: str, size: Options) -> Fil
     return naive(site, label, size.courses, size.people)
 
 
-PAIR: dict[str, Step] = {
-    "commweb": _commweb,
-    "bound": _bound,
-    "bound again": _bound,
-    "commweb again": _commweb,
-}
-ABBA = (
-    ("commweb", "bound", "bound again", "commweb again"),
-    ("bound", "commweb", "commweb again", "bound again"),
-)
-"""What drifts evenly while a server is filled falls out of the sum of each side's two fills."""
-SHAPES: dict[str, Step] = {
-    "commweb": _commweb,
-    "fast fill": _fast,
-    "round robin": _round_robin,
-    "naive": _naive,
-}
-SHAPES_AND_BOUND: dict[str, Step] = {**SHAPES, "bound": _bound}
+SHAPES: dict[str, Step] = {"commweb": _commweb, "fast fill": _fast, "round robin": _round_robin}
+PLACED: dict[str, Step] = {"commweb": _commweb, "bound": _bound, "naive": _naive}
 
 
 def _rounds(
@@ -119,19 +103,33 @@ def _raw(rounds: Sequence[dict[str, Fill]]) -> list[dict[str, Any]]:
     return [{name: fill.as_json() for name, fill in done.items()} for done in rounds]
 
 
-def pairs(size: Options) -> dict[str, Any]:
-    """commweb and the bound, twice each on a fresh server: A B B A on one, B A A B on the next."""
-    rounds = list(_rounds(size.pairs, PAIR, size, ABBA))
+def _twice_each(count: int, other: str, step: Step, size: Options) -> dict[str, Any]:
+    """commweb and another client, twice each on a fresh server: A B B A on one, B A A B on the
+    next. What drifts evenly while a server is filled falls out of the sum of each side's fills."""
+    ours, again, theirs = "commweb", "commweb again", f"{other} again"
+    steps = {ours: _commweb, other: step, theirs: step, again: _commweb}
+    orders = ((ours, other, theirs, again), (other, ours, again, theirs))
+    rounds = list(_rounds(count, steps, size, orders))
     sides = [
-        {side: mean_of(done[side], done[f"{side} again"]) for side in ("commweb", "bound")}
+        {side: mean_of(done[side], done[f"{side} again"]) for side in (ours, other)}
         for done in rounds
     ]
     return {
         "medians": _medians(sides),
-        "commweb_over_bound": _against(sides, "commweb", "bound"),
-        "bound_over_itself": _against(rounds, "bound again", "bound"),
+        f"commweb_over_{other}": _against(sides, ours, other),
+        f"{other}_over_itself": _against(rounds, theirs, other),
         "rounds": _raw(rounds),
     }
+
+
+def pairs(size: Options) -> dict[str, Any]:
+    """commweb and the bound."""
+    return _twice_each(size.pairs, "bound", _bound, size)
+
+
+def naive_pairs(size: Options) -> dict[str, Any]:
+    """commweb and the naive pattern."""
+    return _twice_each(size.rounds, "naive", _naive, size)
 
 
 def shapes(size: Options) -> dict[str, Any]:
@@ -171,8 +169,8 @@ def processors(size: Options) -> dict[str, Any]:
     for number, one_processor in enumerate((True, False, False, True)):
         where = "one processor" if one_processor else "all processors"
         with arena(threads=size.workers, one_processor=one_processor) as site:
-            for name in ("commweb", "bound", "naive"):
-                fill = SHAPES_AND_BOUND[name](site, site.workers[0], f"n{number}{name[0]}", size)
+            for name, step in PLACED.items():
+                fill = step(site, site.workers[0], f"n{number}{name[0]}", size)
                 print(f"   {_line(name, fill)} on {where}", flush=True)
                 found.append({"one_processor": one_processor, **fill.as_json()})
     return {"rounds": found}

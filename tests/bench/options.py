@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["PARTS", "Options", "options"]
 
-PARTS = ("pairs", "shapes", "threads", "processors", "counts", "sweep")
+PARTS = ("pairs", "naive", "shapes", "threads", "processors", "counts", "sweep")
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
             "synapse_cpu_per_request_over_bound": against["synapse_cpu_per_request"]["median"],
             "cpu_over_bare_client": against["cpu"]["median"],
         }
-    if "shapes" in found:
-        figures["commweb_over_naive"] = found["shapes"]["commweb_over_naive"]["speed"]["median"]
+    if "naive" in found:
+        figures["commweb_over_naive"] = found["naive"]["commweb_over_naive"]["speed"]["median"]
     if "counts" in found:
         part = found["counts"]
         figures |= {
@@ -81,7 +81,7 @@ def show(found: dict[str, Any], machine: dict[str, Any]) -> None:
 def _clients(found: dict[str, Any]) -> Iterator[str]:
     """The medians of every client that filled rooms."""
     heads = ("members/s", "requests", "own CPU s", "Synapse s", "ms/request", "peak MiB")
-    for part in ("pairs", "shapes"):
+    for part in ("pairs", "naive", "shapes"):
         if part not in found:
             continue
         yield f"\n{part:14}" + "".join(f"{head:>12}" for head in heads)
@@ -101,7 +101,7 @@ def _clients(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _comparisons(found: dict[str, Any]) -> Iterator[str]:
-    parts = [part for part in ("pairs", "shapes") if part in found]
+    parts = [part for part in ("pairs", "naive", "shapes") if part in found]
     if parts:
         heads = "".join(f"{head:>24}" for head in ("speed", "own CPU", "Synapse CPU/request"))
         yield f"\n{'ratios of the rounds':28}{heads}"

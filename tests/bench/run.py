@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))  # run as a script: the site and the tests are not
 
 from tests.bench import report  # noqa: E402
 from tests.bench.counts import counts  # noqa: E402
-from tests.bench.fills import pairs, processors, shapes, threads  # noqa: E402
+from tests.bench.fills import naive_pairs, pairs, processors, shapes, threads  # noqa: E402
 from tests.bench.measure import machine  # noqa: E402
 from tests.bench.options import PARTS, Options, options  # noqa: E402
 from tests.bench.sweep import sweep  # noqa: E402
@@ -25,6 +25,7 @@ from tests.bench.world import synapse_version  # noqa: E402
 
 MEASURE: dict[str, Callable[[Options], dict[str, Any]]] = {
     "pairs": pairs,
+    "naive": naive_pairs,
     "shapes": shapes,
     "threads": threads,
     "processors": processors,
@@ -33,6 +34,7 @@ MEASURE: dict[str, Callable[[Options], dict[str, Any]]] = {
 }
 WORDS = {
     "pairs": "commweb against the bare client",
+    "naive": "commweb against the naive pattern",
     "shapes": "commweb against other ways",
     "threads": "how many worker threads",
     "processors": "Synapse on one processor and on all",
