@@ -12,21 +12,18 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     Boolean,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
     MetaData,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from commweb.i18n import stored, told
+from commweb.columns import ToldText, UtcDateTime
 
 __all__ = [
     "Account",
@@ -41,8 +38,6 @@ __all__ = [
     "MemberRow",
     "RoomRow",
     "SettingRow",
-    "ToldText",
-    "UtcDateTime",
     "now",
 ]
 
@@ -50,36 +45,6 @@ __all__ = [
 def now() -> datetime:
     """The time as an aware UTC datetime."""
     return datetime.now(UTC)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime, on databases that forget time zones too."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("commweb stores aware datetimes only.")
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-class ToldText(TypeDecorator[str]):
-    """A sentence for people, read in the language of whoever reads it, whoever wrote it."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else stored(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else told(value)
 
 
 class Base(DeclarativeBase):
