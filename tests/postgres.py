@@ -93,6 +93,7 @@ class Cluster:
         with psycopg.connect(
             host=str(self.folder), user="postgres", dbname=database, autocommit=True
         ) as connection:
+            # psycopg wants literals, against injection; tests write these statements themselves.
             cursor = connection.execute(statement)  # type: ignore[call-overload]
             return list(cursor.fetchall()) if cursor.description else []
 

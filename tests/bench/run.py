@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # run as a script: the site and the tests are not installed
+# Run as a script: the site and the tests are not installed, so the imports below (E402) come after.
+sys.path.insert(0, str(ROOT))
 
 from tests.bench import report  # noqa: E402
 from tests.bench.counts import counts  # noqa: E402

@@ -95,7 +95,7 @@ class _Relay(http.server.BaseHTTPRequestHandler):
         else:
             KINDS[fault.kind](self, fault)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815
+    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815  (named by http.server)
 
     def log_message(self, *_args: Any) -> None:
         pass

@@ -64,6 +64,7 @@ def trail(
     with (
         everything_said() as said,
         TellingProxy.before(server.base_url) as proxy,
+        # Only the proxy's address is asked for.
         running(folder, proxy, SQLALCHEMY_ECHO="debug") as world,  # type: ignore[arg-type]
     ):
         assert isinstance(proxy, TellingProxy)

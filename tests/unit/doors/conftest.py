@@ -12,6 +12,9 @@ import pytest
 from tests.unit.doors.homeserver import Homeserver, homeserver
 from tests.unit.doors.planted import ACCESS, REFRESH
 from tests.unit.doors.world import World, furnish, running
+from tests.unit.test_net import certificate, serve, tls
+
+__all__ = ["certificate", "serve", "tls"]  # fixtures that are servers of their own
 
 MakeWorld = Callable[..., AbstractContextManager[World]]
 

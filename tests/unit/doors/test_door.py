@@ -22,9 +22,6 @@ from tests.unit.test_net import (
     Names,
     Server,
     answering,
-    certificate,  # noqa: F401  (a fixture)
-    serve,  # noqa: F401  (a fixture)
-    tls,  # noqa: F401  (a fixture)
 )
 
 pytestmark = pytest.mark.local_server
@@ -38,7 +35,7 @@ DIALS = {
 
 
 def test_a_pooled_connection_that_ended_without_a_word_is_checked_anew(
-    serve: Serve,  # noqa: F811
+    serve: Serve,
 ) -> None:
     ended = threading.Event()
 
@@ -60,7 +57,7 @@ def test_a_pooled_connection_that_ended_without_a_word_is_checked_anew(
     assert server.connections == 1
 
 
-def test_a_connection_is_kept_for_its_own_name_only(serve: Serve) -> None:  # noqa: F811
+def test_a_connection_is_kept_for_its_own_name_only(serve: Serve) -> None:
     server = serve()
     with Door(LOOPBACK, resolve=Names(["127.0.0.1"])) as door:
         for host in ("one.example", "two.example", "one.example"):
@@ -81,7 +78,7 @@ def dripping(start: bytes, drop: bytes, *, reads: bool = True) -> Callable[[Any,
     return handle
 
 
-def test_a_greeting_that_drips_does_not_stretch_the_deadline(serve: Serve) -> None:  # noqa: F811
+def test_a_greeting_that_drips_does_not_stretch_the_deadline(serve: Serve) -> None:
     # The head of a TLS record that is 16 384 bytes long.
     server = serve(dripping(b"\x16\x03\x03\x40\x00", b"\x02", reads=False))
     door = Door(LOOPBACK, resolve=Names(["127.0.0.1"]))
@@ -90,7 +87,7 @@ def test_a_greeting_that_drips_does_not_stretch_the_deadline(serve: Serve) -> No
 
 
 def test_answers_that_only_promise_one_do_not_stretch_the_deadline(
-    serve: Serve,  # noqa: F811
+    serve: Serve,
 ) -> None:
     server = serve(dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"))
     with Door(LOOPBACK) as door, pytest.raises(Unreachable, match=r"within 0\.4 seconds"):
@@ -109,7 +106,7 @@ def test_answers_that_only_promise_one_do_not_stretch_the_deadline(
     ids=["many", "long", "negative", "two", "no chunk"],
 )
 def test_a_head_that_makes_no_sense_ends_in_a_sentence_or_in_an_answer(
-    serve: Serve,  # noqa: F811
+    serve: Serve,
     head: bytes,
 ) -> None:
     server = serve(answering(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n{}"))
@@ -118,7 +115,7 @@ def test_a_head_that_makes_no_sense_ends_in_a_sentence_or_in_an_answer(
         assert len(reply.body) <= 4
 
 
-def test_a_small_reply_does_not_become_a_large_one(serve: Serve) -> None:  # noqa: F811
+def test_a_small_reply_does_not_become_a_large_one(serve: Serve) -> None:
     bomb = gzip.compress(b"\0" * 60_000_000)
     head = f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
     server = serve(answering(b"HTTP/1.1 200 OK\r\n" + head + bomb))
@@ -136,8 +133,8 @@ def test_a_small_reply_does_not_become_a_large_one(serve: Serve) -> None:  # noq
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_certificate_authorities_of_the_environment_are_not_trusted(
-    tls: tuple[Server, list[str | None]],  # noqa: F811
-    certificate: Path,  # noqa: F811
+    tls: tuple[Server, list[str | None]],
+    certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
@@ -150,7 +147,7 @@ def test_certificate_authorities_of_the_environment_are_not_trusted(
 
 
 def test_a_bundle_that_is_not_there_lets_nothing_through(
-    tls: tuple[Server, list[str | None]],  # noqa: F811
+    tls: tuple[Server, list[str | None]],
     tmp_path: Path,
 ) -> None:
     server, _asked = tls
