@@ -68,7 +68,7 @@ def upgrade() -> None:
 
 
 @group.command("worker")
-@click.option("--workers", default=4, show_default=True, help="Threads, at most one a room.")
+@click.option("--workers", default=8, show_default=True, help="Threads, at most one a room.")
 @with_appcontext
 @_says_what_failed
 def worker(workers: int) -> None:

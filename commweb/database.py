@@ -28,6 +28,10 @@ FAULTS = (OperationalError, InterfaceError, InternalError)
 a deadlock: the same work succeeds later."""
 
 
+PAGE_THREADS = 4
+"""How many threads of a process that shows pages are expected to need a connection at once."""
+
+
 def first_line(error: Exception) -> str:
     """What went wrong, without the statement and its parameters."""
     return str(getattr(error, "orig", None) or error).partition("\n")[0]
@@ -43,16 +47,21 @@ def is_in_memory(url: URL) -> bool:
 class Database:
     """Write and read transactions of one app, on an engine of its own made on first use.
 
-    ``workers`` sizes the pool. An in-memory SQLite database cannot be shared between engines:
+    The pool is sized by `expect`. An in-memory SQLite database cannot be shared between engines:
     there the host's own engine is used, which is enough for pages and never for a worker.
     """
 
-    def __init__(self, app: Flask, db: Any, *, workers: int = 4) -> None:
+    def __init__(self, app: Flask, db: Any) -> None:
         self._app = app
         self._db = db
-        self._workers = workers
+        self._threads = PAGE_THREADS
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+
+    def expect(self, threads: int) -> None:
+        """Size the pool for so many threads at once, before they start."""
+        self.dispose()
+        self._threads = threads
 
     @property
     def in_memory(self) -> bool:
@@ -80,7 +89,7 @@ class Database:
         url = make_url(host_engine.url)
         if is_in_memory(url):
             return host_engine
-        options: dict[str, Any] = {"pool_size": self._workers + 4, "max_overflow": 8}
+        options: dict[str, Any] = {"pool_size": self._threads + 4, "max_overflow": 8}
         if url.get_backend_name() == "sqlite":
             options["connect_args"] = {"timeout": 15, "isolation_level": None}
         else:

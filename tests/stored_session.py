@@ -43,7 +43,8 @@ class Stored:
         app = Flask("stored")
         app.config["SQLALCHEMY_DATABASE_URI"] = url
         db = SQLAlchemy(app)
-        database = Database(app, db, workers=16)
+        database = Database(app, db)
+        database.expect(16)
         Base.metadata.create_all(database.engine)
         path = Path(url.removeprefix("sqlite:///"))
         return cls(url, path, key or Fernet.generate_key().decode(), database, app, db)

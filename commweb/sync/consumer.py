@@ -28,6 +28,7 @@ def consume(state: State, workers: int) -> None:
     """Work until SIGTERM or SIGINT; rooms in work are given back. Raises `MisuseError` for a
     database in memory."""
     state.database.require_shared()
+    state.database.expect(workers)
     ending = threading.Event()
     huey = _queue(state)
     consumer = None if huey is None else _consumer(huey, workers)

@@ -40,7 +40,10 @@ def job(site: Arena, label: str, courses: int, people: int, **more: Any) -> dict
         )
         listed = [{"id": user_id, "name": f"Person {place}"} for place, user_id in enumerate(ids)]
         rooms.append({"create": content, "people": listed})
-    return {"base_url": site.server.base_url, "token": site.token, "rooms": rooms, **more}
+    return {
+        "base_url": site.base_url, "ca_bundle": site.ca_bundle, "token": site.token,
+        "rooms": rooms, **more,
+    }  # fmt: skip
 
 
 def bare(site: Arena, who: str, module: str, work: dict[str, Any]) -> Fill:

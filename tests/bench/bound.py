@@ -29,6 +29,7 @@ class Client(Count):
         self.base = job["base_url"]
         self.session = requests.Session()
         self.session.trust_env = False
+        self.session.verify = job["ca_bundle"] or True
         self.session.headers["Authorization"] = f"Bearer {job['token']}"
 
     def send(self, method: str, path: str, body: Any) -> Any:

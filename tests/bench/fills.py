@@ -10,7 +10,7 @@ from tests.bench.measure import Fill, mean_of, median, ratios
 from tests.bench.options import Options
 from tests.bench.world import Arena, WorkerProcess, arena
 
-__all__ = ["naive_pairs", "pairs", "processors", "shapes", "threads"]
+__all__ = ["naive_over_http", "naive_pairs", "pairs", "processors", "shapes", "threads"]
 
 Rounds = list[dict[str, Fill]]
 Step = Callable[[Arena, WorkerProcess, str, Options], Fill]
@@ -42,14 +42,19 @@ PLACED: dict[str, Step] = {"commweb": _commweb, "bound": _bound, "naive": _naive
 
 
 def _rounds(
-    count: int, steps: dict[str, Step], size: Options, orders: Sequence[Sequence[str]] = ()
+    count: int,
+    steps: dict[str, Step],
+    size: Options,
+    orders: Sequence[Sequence[str]] = (),
+    *,
+    https: bool = True,
 ) -> Iterator[dict[str, Fill]]:
     """A fresh server a round, the orders by turns: forwards and backwards unless given, because a
     server slows down as the acting account's rooms grow."""
     ways = orders or (list(steps), list(reversed(steps)))
     for number in range(count):
         order = ways[number % len(ways)]
-        with arena(threads=size.workers) as site:
+        with arena(threads=size.workers, https=https) as site:
             worker = site.workers[0]
             done = {
                 name: steps[name](site, worker, f"r{number}x{place}", size)
@@ -103,13 +108,15 @@ def _raw(rounds: Sequence[dict[str, Fill]]) -> list[dict[str, Any]]:
     return [{name: fill.as_json() for name, fill in done.items()} for done in rounds]
 
 
-def _twice_each(count: int, other: str, step: Step, size: Options) -> dict[str, Any]:
+def _twice_each(
+    count: int, other: str, step: Step, size: Options, *, https: bool = True
+) -> dict[str, Any]:
     """commweb and another client, twice each on a fresh server: A B B A on one, B A A B on the
     next. What drifts evenly while a server is filled falls out of the sum of each side's fills."""
     ours, again, theirs = "commweb", "commweb again", f"{other} again"
     steps = {ours: _commweb, other: step, theirs: step, again: _commweb}
     orders = ((ours, other, theirs, again), (other, ours, again, theirs))
-    rounds = list(_rounds(count, steps, size, orders))
+    rounds = list(_rounds(count, steps, size, orders, https=https))
     sides = [
         {side: mean_of(done[side], done[f"{side} again"]) for side in (ours, other)}
         for done in rounds
@@ -130,6 +137,11 @@ def pairs(size: Options) -> dict[str, Any]:
 def naive_pairs(size: Options) -> dict[str, Any]:
     """commweb and the naive pattern."""
     return _twice_each(size.rounds, "naive", _naive, size)
+
+
+def naive_over_http(size: Options) -> dict[str, Any]:
+    """The same where a new connection costs least: without TLS, on the same machine."""
+    return _twice_each(size.rounds, "naive", _naive, size, https=False)
 
 
 def shapes(size: Options) -> dict[str, Any]:

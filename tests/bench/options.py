@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 __all__ = ["PARTS", "Options", "options"]
 
-PARTS = ("pairs", "naive", "shapes", "threads", "processors", "counts", "sweep")
+PARTS = (
+    "pairs", "naive", "naive_http", "shapes", "threads", "processors", "counts", "sweep",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Options:
     rounds: int = 3
     courses: int = 10
     people: int = 30
-    workers: int = 4
+    workers: int = 8
     big: int = 2000
     rooms: int = 10_000
     dirty: int = 1000

@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = ["show", "summary", "write"]
 
+WITH_MEDIANS = ("pairs", "naive", "naive_http", "shapes")
 GOALS = {
     "commweb_over_bound": ">= 0.95",
     "commweb_over_naive": ">= 1.5",
@@ -36,6 +37,9 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
         }
     if "naive" in found:
         figures["commweb_over_naive"] = found["naive"]["commweb_over_naive"]["speed"]["median"]
+    if "naive_http" in found:
+        over = found["naive_http"]["commweb_over_naive"]["speed"]["median"]
+        figures["commweb_over_naive_http"] = over
     if "counts" in found:
         part = found["counts"]
         figures |= {
@@ -81,7 +85,7 @@ def show(found: dict[str, Any], machine: dict[str, Any]) -> None:
 def _clients(found: dict[str, Any]) -> Iterator[str]:
     """The medians of every client that filled rooms."""
     heads = ("members/s", "requests", "own CPU s", "Synapse s", "ms/request", "peak MiB")
-    for part in ("pairs", "naive", "shapes"):
+    for part in WITH_MEDIANS:
         if part not in found:
             continue
         yield f"\n{part:14}" + "".join(f"{head:>12}" for head in heads)
@@ -101,7 +105,7 @@ def _clients(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _comparisons(found: dict[str, Any]) -> Iterator[str]:
-    parts = [part for part in ("pairs", "naive", "shapes") if part in found]
+    parts = [part for part in WITH_MEDIANS if part in found]
     if parts:
         heads = "".join(f"{head:>24}" for head in ("speed", "own CPU", "Synapse CPU/request"))
         yield f"\n{'ratios of the rounds':28}{heads}"

@@ -18,7 +18,14 @@ sys.path.insert(0, str(ROOT))
 
 from tests.bench import report  # noqa: E402
 from tests.bench.counts import counts  # noqa: E402
-from tests.bench.fills import naive_pairs, pairs, processors, shapes, threads  # noqa: E402
+from tests.bench.fills import (  # noqa: E402
+    naive_over_http,
+    naive_pairs,
+    pairs,
+    processors,
+    shapes,
+    threads,
+)
 from tests.bench.measure import machine  # noqa: E402
 from tests.bench.options import PARTS, Options, options  # noqa: E402
 from tests.bench.sweep import sweep  # noqa: E402
@@ -27,6 +34,7 @@ from tests.bench.world import synapse_version  # noqa: E402
 MEASURE: dict[str, Callable[[Options], dict[str, Any]]] = {
     "pairs": pairs,
     "naive": naive_pairs,
+    "naive_http": naive_over_http,
     "shapes": shapes,
     "threads": threads,
     "processors": processors,
@@ -36,6 +44,7 @@ MEASURE: dict[str, Callable[[Options], dict[str, Any]]] = {
 WORDS = {
     "pairs": "commweb against the bare client",
     "naive": "commweb against the naive pattern",
+    "naive_http": "the same without TLS",
     "shapes": "commweb against other ways",
     "threads": "how many worker threads",
     "processors": "Synapse on one processor and on all",

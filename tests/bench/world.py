@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from flask import Flask
@@ -23,11 +24,13 @@ from commweb.models import RoomRow, now
 from commweb.site import comm, db
 from commweb.site.children import Child, watched_module
 from commweb.site.homeserver import Homeserver, install_synapse
+from commweb.site.homeserver_config import free_port
 from commweb.site.homeserver_setup import connect
 from commweb.site.models import Course, Enrolment, Role, User
 from commweb.site.seed import prepare
 from tests.bench.bare import bound
 from tests.bench.counted import new_counter, read_counter
+from tests.bench.https import Secured
 from tests.bench.measure import SETTLE_SECONDS, Fill, cpu_seconds, peak_mib
 
 __all__ = ["Arena", "WorkerProcess", "arena", "synapse_version"]
@@ -66,8 +69,18 @@ class Arena:
     app: Flask
     server: Homeserver
     token: str = field(repr=False)
+    secured: Secured | None = None
     room_version: str = "12"
     workers: list[WorkerProcess] = field(default_factory=list)
+
+    @property
+    def base_url(self) -> str:
+        """Where those who are measured send their requests."""
+        return self.secured.base_url if self.secured else self.server.base_url
+
+    @property
+    def ca_bundle(self) -> str | None:
+        return str(self.secured.certificate) if self.secured else None
 
     # commweb's own path
 
@@ -80,6 +93,8 @@ class Arena:
             "BENCH_COUNTER": str(counter),
             "FLASK_COMMWEB_ALLOWED_PRIVATE_HOSTS": LOOPBACK,
         }
+        if self.ca_bundle:
+            environment["FLASK_COMMWEB_CA_BUNDLE"] = self.ca_bundle
         child = Child(
             watched_module(
                 *("flask", "--app", "tests.bench.counted", "commweb"),
@@ -226,25 +241,22 @@ def synapse_version() -> str:
 
 
 @contextmanager
-def arena(*, threads: int = 0, one_processor: bool = True) -> Iterator[Arena]:
+def arena(*, threads: int = 0, one_processor: bool = True, https: bool = True) -> Iterator[Arena]:
     """A fresh server with a connected site; with ``threads`` also a worker process. Both sides
-    have filled a small room before anything is measured. ``one_processor``: see `Homeserver`."""
+    have filled a small room before anything is measured. ``one_processor``: see `Homeserver`;
+    ``https``: whoever is measured speaks HTTPS to it."""
     folder = Path(tempfile.mkdtemp(prefix="commweb-bench-"))
-    config = {"INSTANCE": str(folder), "COMMWEB_ALLOWED_PRIVATE_HOSTS": LOOPBACK}
-    app = create_app(config)
-    server = Homeserver(
-        folder / "homeserver",
-        install_synapse(say=print),
-        refreshable_access_token_lifetime="1h",
-        config=SYNAPSE,
-        one_processor=one_processor,
-    )
+    secured = Secured.make(folder) if https else None
+    app = create_app(_site_config(folder, secured))
+    server = _homeserver(folder, secured, one_processor)
     made: Arena | None = None
     try:
         server.start()
         prepare(app)
         connect(app, server, folder)
-        made = Arena(folder, app, server, _prepared(server))
+        made = Arena(folder, app, server, _prepared(server), secured)
+        if secured:
+            _move(app, server, secured.base_url)
         if threads:
             made.by_commweb("warm", made.worker(threads), 1, 3)
         bound(made, "warmb", 1, 1, 3)
@@ -257,14 +269,49 @@ def arena(*, threads: int = 0, one_processor: bool = True) -> Iterator[Arena]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _site_config(folder: Path, secured: Secured | None) -> dict[str, str]:
+    config = {"INSTANCE": str(folder), "COMMWEB_ALLOWED_PRIVATE_HOSTS": LOOPBACK}
+    return config | ({"COMMWEB_CA_BUNDLE": str(secured.certificate)} if secured else {})
+
+
+def _homeserver(folder: Path, secured: Secured | None, one_processor: bool) -> Homeserver:
+    port = free_port() if secured else None
+    return Homeserver(
+        folder / "homeserver",
+        install_synapse(say=print),
+        port=port,
+        refreshable_access_token_lifetime="1h",
+        config=SYNAPSE | (secured.config(port) if secured and port else {}),
+        one_processor=one_processor,
+    )
+
+
+def _move(app: Flask, server: Homeserver, base_url: str) -> None:
+    """Connect the site to another address of the same server, with a sign-in for it."""
+    answer = _signed_in(server)
+    with app.app_context():
+        comm.configure(
+            "matrix",
+            {"home_server_url": base_url},
+            access_token=answer["access_token"],
+            refresh_token=answer["refresh_token"],
+            expires_in_seconds=answer["expires_in_ms"] / 1000,
+            user_id=answer["user_id"],
+            device_id=answer["device_id"],
+        )
+
+
+def _signed_in(server: Homeserver) -> dict[str, Any]:
+    password = (server.folder / "admin_password").read_text(encoding="utf-8").strip()
+    return server.login("commweb", password, refresh_token=True)
+
+
 def _prepared(server: Homeserver) -> str:
     """Lift the account's limits; a sign-in for the bare clients."""
     bot = quote(server.user_id("commweb"), safe="")
     limits = {"messages_per_second": 0, "burst_count": 0}
     server.admin("POST", f"/_synapse/admin/v1/users/{bot}/override_ratelimit", json=limits)
-    password = (server.folder / "admin_password").read_text(encoding="utf-8").strip()
-    answer = server.login("commweb", password, refresh_token=True)
-    return str(answer["access_token"])
+    return str(_signed_in(server)["access_token"])
 
 
 def _close(app: Flask) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -94,20 +95,24 @@ def test_migrations_make_the_tables_the_models_describe(school: Site) -> None:
     assert found["ix_commweb_room_rest"] == "(wanted AND (synced_revision >= revision))"
 
 
-def test_processes_that_migrate_at_the_same_moment_wait_for_each_other(
-    tmp_path: Path, postgres_url: str, pool: ThreadPoolExecutor
-) -> None:
-    def start(number: int) -> str:
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        with (
-            site(folder, Registry([]), SQLALCHEMY_DATABASE_URI=postgres_url) as made,
-            made.state.database.read() as connection,
-        ):
-            found = connection.execute(text("SELECT version_num FROM commweb_alembic_version"))
-            return str(found.scalar_one())
+def started(folder: Path, postgres_url: str) -> str:
+    """Start a site in the folder; the version of its tables."""
+    folder.mkdir()
+    with (
+        site(folder, Registry([]), SQLALCHEMY_DATABASE_URI=postgres_url) as made,
+        made.state.database.read() as connection,
+    ):
+        found = connection.execute(text("SELECT version_num FROM commweb_alembic_version"))
+        return str(found.scalar_one())
 
-    assert len(set(pool.map(start, range(4)))) == 1
+
+def test_processes_that_migrate_at_the_same_moment_wait_for_each_other(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    folders = [tmp_path / str(number) for number in range(4)]
+    with ProcessPoolExecutor(4, get_context("spawn")) as processes:
+        versions = list(processes.map(started, folders, [postgres_url] * 4))
+    assert len(set(versions)) == 1
 
 
 def test_a_reading_transaction_sees_one_moment(school: Site) -> None:
