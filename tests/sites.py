@@ -17,6 +17,7 @@ from sqlalchemy import Engine, event
 
 from commweb import CommWeb, Course, Group, Host, Member, Permission, Person, Role
 from commweb.providers import Registry
+from commweb.providers.base import Provider
 from commweb.state import State, state_of
 
 
@@ -163,3 +164,13 @@ def site(folder: Path, registry: Registry | None = None, **config: Any) -> Itera
         with app.app_context():
             db.session.remove()
             db.engine.dispose()
+
+
+@contextmanager
+def switched_on(folder: Path, *providers: Provider, **config: Any) -> Iterator[Site]:
+    """`site` with these providers (all that are installed when none is given) and the subsystem
+    on."""
+    with site(folder, Registry(providers) if providers else None, **config) as made:
+        with made.app.app_context():
+            made.comm.set_enabled(True)
+        yield made

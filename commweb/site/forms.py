@@ -127,8 +127,8 @@ class LoginForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField(lazy_gettext("Password"), validators=[InputRequired(REQUIRED)])
 
 
-class NewCourseForm(FlaskForm):  # type: ignore[misc]
-    """A new course. ``providers`` are pairs of id and label; nothing to choose, no field."""
+class _CourseFields(FlaskForm):  # type: ignore[misc]
+    """What a course has from its beginning."""
 
     full_name = _one_line(255, label=lazy_gettext("Course full name"))
     short_name = _one_line(
@@ -139,6 +139,11 @@ class NewCourseForm(FlaskForm):  # type: ignore[misc]
     summary = TextAreaField(
         lazy_gettext("Summary"), filters=[_strip], validators=[Text(5000, lines=True)]
     )
+
+
+class NewCourseForm(_CourseFields):
+    """A new course. ``providers`` are pairs of id and label; nothing to choose, no field."""
+
     provider = SelectField(
         lazy_gettext("Provider"), description=lazy_gettext("Where the people of the course talk.")
     )
@@ -151,18 +156,9 @@ class NewCourseForm(FlaskForm):  # type: ignore[misc]
             del self.provider
 
 
-class CourseForm(FlaskForm):  # type: ignore[misc]
+class CourseForm(_CourseFields):
     """A course as it is. `checked_image` is the uploaded picture after a good `validate`."""
 
-    full_name = _one_line(255, label=lazy_gettext("Course full name"))
-    short_name = _one_line(
-        100,
-        lazy_gettext("A short word for lists, such as ALG1."),
-        label=lazy_gettext("Course short name"),
-    )
-    summary = TextAreaField(
-        lazy_gettext("Summary"), filters=[_strip], validators=[Text(5000, lines=True)]
-    )
     visible = BooleanField(
         lazy_gettext("Visible"), description=lazy_gettext("Students do not see a hidden course.")
     )

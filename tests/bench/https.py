@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from commweb.site.homeserver_config import LOOPBACK, free_port
+from tests.certificates import self_signed
 
 __all__ = ["Secured"]
 
@@ -31,13 +25,11 @@ class Secured:
 
     @classmethod
     def make(cls, folder: Path) -> Secured:
-        """Write certificate and key (ECDSA P-256) into ``folder``; choose a free port."""
+        """Write certificate and key into ``folder``; choose a free port."""
         made = cls(folder / "certificate.pem", folder / "key.pem", free_port())
-        key = ec.generate_private_key(ec.SECP256R1())
-        plain = serialization.NoEncryption()
-        pem = serialization.Encoding.PEM
-        made.key.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-        made.certificate.write_bytes(_certificate(key).public_bytes(pem))
+        certificate, key = self_signed(LOOPBACK)
+        made.certificate.write_bytes(certificate)
+        made.key.write_bytes(key)
         return made
 
     @property
@@ -60,21 +52,3 @@ class Secured:
             "tls_certificate_path": str(self.certificate),
             "tls_private_key_path": str(self.key),
         }
-
-
-def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "commweb bench")])
-    today = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address(LOOPBACK))
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )

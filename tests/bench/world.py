@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from flask import Flask
@@ -32,6 +31,7 @@ from tests.bench.bare import bound
 from tests.bench.counted import new_counter, read_counter
 from tests.bench.https import Secured
 from tests.bench.measure import SETTLE_SECONDS, Fill, cpu_seconds, peak_mib
+from tests.reconnecting import reconnect, sign_in
 
 __all__ = ["Arena", "WorkerProcess", "arena", "synapse_version"]
 
@@ -256,7 +256,7 @@ def arena(*, threads: int = 0, one_processor: bool = True, https: bool = True) -
         connect(app, server, folder)
         made = Arena(folder, app, server, _prepared(server), secured)
         if secured:
-            _move(app, server, secured.base_url)
+            reconnect(app, server, secured.base_url)
         if threads:
             made.by_commweb("warm", made.worker(threads), 1, 3)
         bound(made, "warmb", 1, 1, 3)
@@ -286,32 +286,12 @@ def _homeserver(folder: Path, secured: Secured | None, one_processor: bool) -> H
     )
 
 
-def _move(app: Flask, server: Homeserver, base_url: str) -> None:
-    """Connect the site to another address of the same server, with a sign-in for it."""
-    answer = _signed_in(server)
-    with app.app_context():
-        comm.configure(
-            "matrix",
-            {"home_server_url": base_url},
-            access_token=answer["access_token"],
-            refresh_token=answer["refresh_token"],
-            expires_in_seconds=answer["expires_in_ms"] / 1000,
-            user_id=answer["user_id"],
-            device_id=answer["device_id"],
-        )
-
-
-def _signed_in(server: Homeserver) -> dict[str, Any]:
-    password = (server.folder / "admin_password").read_text(encoding="utf-8").strip()
-    return server.login("commweb", password, refresh_token=True)
-
-
 def _prepared(server: Homeserver) -> str:
     """Lift the account's limits; a sign-in for the bare clients."""
     bot = quote(server.user_id("commweb"), safe="")
     limits = {"messages_per_second": 0, "burst_count": 0}
     server.admin("POST", f"/_synapse/admin/v1/users/{bot}/override_ratelimit", json=limits)
-    return str(_signed_in(server)["access_token"])
+    return str(sign_in(server)["access_token"])
 
 
 def _close(app: Flask) -> None:

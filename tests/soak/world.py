@@ -25,6 +25,7 @@ from commweb.site.models import Course, Enrolment, Role, User
 from commweb.site.seed import prepare
 from commweb.state import state_of
 from tests.live.fault_proxy import FaultProxy
+from tests.reconnecting import reconnect
 from tests.synapse_eyes import SynapseEyes
 from tests.waiting import waiting
 
@@ -265,7 +266,7 @@ def world(
         try:
             prepare(app)
             connect(app, server, folder)
-            _go_through(app, server, proxy.url)
+            reconnect(app, server, proxy.url)
             if lift_limits:
                 bot = server.user_id("commweb").replace("@", "%40").replace(":", "%3A")
                 server.admin(
@@ -285,19 +286,3 @@ def world(
                 db.engine.dispose()
             state_of(app).database.dispose()
             state_of(app).queue.close()
-
-
-def _go_through(app: Flask, server: Homeserver, url: str) -> None:
-    """Another sign-in, for the address of the proxy."""
-    password = (server.folder / "admin_password").read_text(encoding="utf-8").strip()
-    answer = server.login("commweb", password, refresh_token=True)
-    with app.app_context():
-        comm.configure(
-            "matrix",
-            {"home_server_url": url},
-            access_token=answer["access_token"],
-            refresh_token=answer["refresh_token"],
-            expires_in_seconds=answer["expires_in_ms"] / 1000,
-            user_id=answer["user_id"],
-            device_id=answer["device_id"],
-        )

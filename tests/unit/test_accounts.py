@@ -12,9 +12,8 @@ from sqlalchemy import Connection, select, update
 
 from commweb import accounts, places, proofs
 from commweb.models import Account, AccountProof, Event, MemberRow, RoomRow, now
-from commweb.providers import Registry
 from tests.simulated import SimulatedProvider, SimulatedServer
-from tests.sites import Site, site, student, teacher
+from tests.sites import Site, student, switched_on, teacher
 
 SIM = "simulated"
 KEY = "a key of the site"
@@ -24,9 +23,7 @@ Do = Callable[..., Any]
 
 @pytest.fixture
 def school(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, Registry([SimulatedProvider(SimulatedServer())])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, SimulatedProvider(SimulatedServer())) as made:
         yield made
 
 

@@ -10,21 +10,14 @@ import pytest
 from click.testing import Result
 
 from commweb.errors import Unreachable
-from commweb.providers import Registry
 from tests.simulated import SimulatedProvider, SimulatedServer
-from tests.sites import Site, site, student, teacher
-
-
-@pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
+from tests.sites import Site, student, switched_on, teacher
 
 
 @pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
-    with site(tmp_path, Registry([SimulatedProvider(server)])) as made:
+    with switched_on(tmp_path, SimulatedProvider(server)) as made:
         with made.app.app_context():
-            made.comm.set_enabled(True)
             made.campus.add("1", teacher("ada"), student("bob"))
         yield made
 

@@ -33,7 +33,7 @@ from commweb.sync.records import claim
 from commweb.sync.worker import Worker
 from tests.postgres import Cluster
 from tests.simulated import SimulatedProvider, SimulatedServer
-from tests.sites import Site, site, teacher
+from tests.sites import Site, site, switched_on, teacher
 
 SIM = "simulated"
 AGREED = "account.agreed"
@@ -43,10 +43,8 @@ Blocked = Callable[[Callable[[], Any]], Future[Any]]
 
 @pytest.fixture
 def school(tmp_path: Path, postgres_url: str) -> Iterator[Site]:
-    registry = Registry([SimulatedProvider(SimulatedServer())])
-    with site(tmp_path, registry, SQLALCHEMY_DATABASE_URI=postgres_url) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    provider = SimulatedProvider(SimulatedServer())
+    with switched_on(tmp_path, provider, SQLALCHEMY_DATABASE_URI=postgres_url) as made:
         yield made
 
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from commweb.providers import Registry
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
-from tests.sites import Site, site, student, teacher
-from tests.unit.doors.homeserver import Seen, Told
+from tests.sites import Site, student, switched_on, teacher
+from tests.unit.doors.homeserver import polite
 from tests.unit.doors.planted import NEW_PASSWORD
 from tests.unit.doors.table import POSTS, Row
 from tests.unit.doors.test_csrf import CHANGES, rows
@@ -69,17 +68,6 @@ def test_a_course_that_is_sent_twice_is_made_once(world: World) -> None:
     assert len(after["commweb_change"]) == len(before["commweb_change"]) + 1
 
 
-def polite(seen: Seen) -> Told | None:
-    """Lets a conversation be made, and knows the account."""
-    if seen.path.endswith("/createRoom"):
-        return Told(200, {"room_id": "!talk:hs.test"})
-    if "/rooms/" in seen.path:
-        return Told(200, {"event_id": "$1", "delete_id": "1"})
-    if seen.method == "PUT" or "/v2/users/" in seen.path:
-        return Told(200, {"name": "@mine:hs.test", "deactivated": False, "admin": False})
-    return None
-
-
 def test_a_right_code_that_is_sent_twice_links_once(world: World) -> None:
     person = str(world.ids["people"]["student1"])
     for table in ("commweb_account_proof", "commweb_account"):
@@ -102,16 +90,7 @@ def test_a_right_code_that_is_sent_twice_links_once(world: World) -> None:
 
 def test_a_chat_password_that_is_sent_twice_is_the_same_password(world: World) -> None:
     world.homeserver.instead = polite
-    world.execute(
-        "UPDATE commweb_account SET origin = 'created', made_user_id = '@student1:hs.test', "
-        "remote_user_id = '@student1:hs.test', checked_at = '2030-01-01 00:00:00' "
-        "WHERE person_id = ?",
-        str(world.ids["people"]["student1"]),
-    )
-    world.execute(
-        "INSERT INTO commweb_setting VALUES ('provider.matrix', 'allow_chat_password', 'true', 0, "
-        "1, '2030-01-01 00:00:00', '1')"
-    )
+    world.allow_chat_password("student1")
     typed = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
     before = lasting(world.dump())
     for _time in range(2):
@@ -121,16 +100,9 @@ def test_a_chat_password_that_is_sent_twice_is_the_same_password(world: World) -
 
 
 @pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
-
-
-@pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
     """A site that had two courses before it had a chat."""
-    with site(tmp_path, Registry([SimulatedProvider(server)])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, SimulatedProvider(server)) as made:
         for course in ("1", "2"):
             made.campus.add(course, teacher("ada"), student("bob"), name=f"Course {course}")
         yield made

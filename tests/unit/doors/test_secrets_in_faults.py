@@ -11,7 +11,7 @@ import pytest
 from commweb.encryption import Secret
 from commweb.errors import ProviderError
 from tests.unit.doors.faulty import HOMESERVER_FAULTS
-from tests.unit.doors.homeserver import Seen, Told
+from tests.unit.doors.homeserver import polite
 from tests.unit.doors.listening import everything_said, faults_of, with_variables
 from tests.unit.doors.planted import (
     MATRIX_PASSWORD,
@@ -146,30 +146,10 @@ def test_tokens_that_cannot_be_opened_are_told_without_them(world: World) -> Non
     assert found_in(said.text) == set()
 
 
-def polite(seen: Seen) -> Told | None:
-    """Lets a conversation be made, and knows the account."""
-    if seen.path.endswith("/createRoom"):
-        return Told(200, {"room_id": "!talk:hs.test"})
-    if "/rooms/" in seen.path:
-        return Told(200, {"event_id": "$1", "delete_id": "1"})
-    if seen.method == "PUT" or "/v2/users/" in seen.path:
-        return Told(200, {"name": "@student1:hs.test", "deactivated": False, "admin": False})
-    return None
-
-
 @pytest.mark.parametrize("fault", ["none", *HOMESERVER_FAULTS])
 def test_a_chat_password_goes_to_the_homeserver_and_nowhere_else(world: World, fault: str) -> None:
     world.homeserver.instead = HOMESERVER_FAULTS.get(fault, polite)
-    world.execute(
-        "UPDATE commweb_account SET origin = 'created', made_user_id = '@student1:hs.test', "
-        "remote_user_id = '@student1:hs.test', checked_at = '2030-01-01 00:00:00' "
-        "WHERE person_id = ?",
-        str(world.ids["people"]["student1"]),
-    )
-    world.execute(
-        "INSERT INTO commweb_setting VALUES ('provider.matrix', 'allow_chat_password', 'true', 0, "
-        "1, '2030-01-01 00:00:00', '1')"
-    )
+    world.allow_chat_password("student1")
     typed = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
     with everything_said() as said, faults_of(world.app) as faults:
         answer = world.ask("student", "POST", "/account/password", typed)

@@ -116,6 +116,19 @@ class World:
         with closing(sqlite3.connect(self.database)) as connection, connection:
             connection.execute(statement, values)
 
+    def allow_chat_password(self, username: str) -> None:
+        """The person's account was made by the site, and the admin lets people choose a password
+        for theirs."""
+        self.execute(
+            "UPDATE commweb_account SET origin = 'created', made_user_id = ?, remote_user_id = ?, "
+            "checked_at = '2030-01-01 00:00:00' WHERE person_id = ?",
+            *(f"@{username}:hs.test", f"@{username}:hs.test", str(self.ids["people"][username])),
+        )
+        self.execute(
+            "INSERT INTO commweb_setting VALUES ('provider.matrix', 'allow_chat_password', 'true', "
+            "0, 1, '2030-01-01 00:00:00', '1')"
+        )
+
     def restore(self, on: bool = True) -> None:
         """Everything as it was furnished, with the subsystem on or off; the homeserver has
         forgotten who asked."""

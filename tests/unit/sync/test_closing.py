@@ -12,12 +12,11 @@ from sqlalchemy import select, update
 
 from commweb.errors import Unreachable
 from commweb.models import RoomRow, now
-from commweb.providers import Registry
 from commweb.settings import Setting
 from commweb.sync.closing import Deletions
 from commweb.sync.worker import Worker
 from tests.simulated import JOINED, SimulatedProvider, SimulatedRoom, SimulatedServer
-from tests.sites import Site, site, student, teacher
+from tests.sites import Site, student, switched_on, teacher
 
 KEY = "k" * 32
 
@@ -29,15 +28,8 @@ class Closing(SimulatedProvider):
 
 
 @pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
-
-
-@pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
-    with site(tmp_path, Registry([Closing(server)])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, Closing(server)) as made:
         made.campus.add("1", teacher("ada"), student("bob"))
         yield made
 

@@ -11,24 +11,16 @@ from sqlalchemy import select, update
 
 from commweb.errors import Unreachable
 from commweb.models import MemberRow, RoomRow, now
-from commweb.providers import Registry
 from commweb.sync.worker import Worker
 from tests.simulated import JOINED, SimulatedProvider, SimulatedRoom, SimulatedServer
-from tests.sites import Site, site, student, teacher
-
-
-@pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
+from tests.sites import Site, student, switched_on, teacher
 
 
 @pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
     """A course whose teacher is in; the joining of its student got no answer, and the student
     is enrolled no more."""
-    with site(tmp_path, Registry([SimulatedProvider(server)])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, SimulatedProvider(server)) as made:
         made.campus.add("1", teacher("ada"))
         report(made, new=True)
         work(made)

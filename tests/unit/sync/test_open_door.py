@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from commweb.errors import Unreachable
-from commweb.providers import Registry
 from commweb.settings import Setting
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedRoom, SimulatedServer
-from tests.sites import Site, site, student, teacher
+from tests.sites import Site, student, switched_on, teacher
 
 
 class FastProvider(SimulatedProvider):
@@ -20,15 +19,8 @@ class FastProvider(SimulatedProvider):
 
 
 @pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
-
-
-@pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
-    with site(tmp_path, Registry([FastProvider(server)])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, FastProvider(server)) as made:
         made.campus.add("1", teacher("ada"), student("bob"), student("cyd"))
         yield made
 

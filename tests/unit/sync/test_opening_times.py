@@ -12,25 +12,17 @@ import pytest
 from sqlalchemy import select, update
 
 from commweb.models import CourseChoice, RoomRow, now
-from commweb.providers import Registry
 from commweb.sync.changes import pending
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
-from tests.sites import Site, site, student, teacher
+from tests.sites import Site, student, switched_on, teacher
 
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
-
-
-@pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
-    with site(tmp_path, Registry([SimulatedProvider(server)])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, SimulatedProvider(server)) as made:
         made.campus.add("1", teacher("ada"), student("bob"))
         yield made
 

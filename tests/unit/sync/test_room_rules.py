@@ -13,23 +13,15 @@ from sqlalchemy import select, update
 from commweb import CourseImage
 from commweb.errors import Refused, Unreachable
 from commweb.models import Account, MemberRow, RoomRow
-from commweb.providers import Registry
 from commweb.providers.rooms import ObservedMember
 from commweb.sync.worker import Worker
 from tests.simulated import JOINED, OWN, SimulatedProvider, SimulatedRoom, SimulatedServer
-from tests.sites import Site, site, student, teacher
-
-
-@pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
+from tests.sites import Site, student, switched_on, teacher
 
 
 @pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
-    with site(tmp_path, Registry([SimulatedProvider(server)])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, SimulatedProvider(server)) as made:
         made.campus.add("1", teacher("ada"), student("bob"))
         sync(made, new=True)
         yield made

@@ -22,7 +22,7 @@ from commweb.sync.schedule import not_looked_at_since, soonest
 from commweb.sync.sweep import Sweep
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
-from tests.sites import Site, site, student, teacher
+from tests.sites import Site, site, student, switched_on, teacher
 
 
 class Switchable(SimulatedProvider):
@@ -36,20 +36,13 @@ class Switchable(SimulatedProvider):
 
 
 @pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
-
-
-@pytest.fixture
 def provider(server: SimulatedServer) -> Switchable:
     return Switchable(server)
 
 
 @pytest.fixture
 def school(tmp_path: Path, provider: Switchable) -> Iterator[Site]:
-    with site(tmp_path, Registry([provider])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, provider) as made:
         yield made
 
 

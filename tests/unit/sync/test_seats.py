@@ -27,11 +27,6 @@ CREATE = Rules(page="My account")
 
 
 @pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
-
-
-@pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
     with site(tmp_path, Registry([SimulatedProvider(server)])) as made:
         yield made

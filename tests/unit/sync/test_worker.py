@@ -13,24 +13,16 @@ from sqlalchemy import select, update
 from commweb import DEFAULT, CourseImage, Member, Role
 from commweb.errors import RateLimited, Unreachable
 from commweb.models import Change, MemberRow, RoomRow
-from commweb.providers import Registry
 from commweb.providers.rooms import ObservedMember
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedRoom, SimulatedServer
-from tests.sites import Site, person, site, student, teacher
-
-
-@pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
+from tests.sites import Site, person, student, switched_on, teacher
 
 
 @pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer, database_url: str) -> Iterator[Site]:
-    registry = Registry([SimulatedProvider(server)])
-    with site(tmp_path, registry, SQLALCHEMY_DATABASE_URI=database_url) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    provider = SimulatedProvider(server)
+    with switched_on(tmp_path, provider, SQLALCHEMY_DATABASE_URI=database_url) as made:
         yield made
 
 

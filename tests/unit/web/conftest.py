@@ -31,10 +31,9 @@ from commweb.fields import (
 from commweb.i18n import lazy_gettext
 from commweb.models import Event
 from commweb.net import NetworkPolicy
-from commweb.providers import Registry
 from commweb.providers.base import Finding, Provider, ProviderContext, SignedIn
 from commweb.settings import Setting
-from tests.sites import Site, site
+from tests.sites import Site, switched_on
 
 SETTINGS_URL = "/communication/admin/communication/providers/fake"
 
@@ -193,9 +192,7 @@ def fake() -> FakeProvider:
 @pytest.fixture
 def school(tmp_path: Path, fake: FakeProvider) -> Iterator[Site]:
     """A site with the subsystem turned on."""
-    with site(tmp_path, Registry([fake, PlainLink()])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, fake, PlainLink()) as made:
         yield made
 
 

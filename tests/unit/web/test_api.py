@@ -7,19 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from commweb.providers import Registry
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
-from tests.sites import Site, site, student, teacher
+from tests.sites import Site, student, switched_on, teacher
 
 URL = "/communication/api/v1/courses/1/room"
 
 
 @pytest.fixture
 def school(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, Registry([SimulatedProvider(SimulatedServer())])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, SimulatedProvider(SimulatedServer())) as made:
         made.campus.add("1", teacher("ada"), student("bob"))
         yield made
 

@@ -12,10 +12,9 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from commweb.models import CourseChoice, Event, RoomRow
-from commweb.providers import Registry
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
-from tests.sites import Site, site, student, teacher
+from tests.sites import Site, student, switched_on, teacher
 
 EDIT = "/communication/courses/1/communication"
 CHAT = "/communication/courses/1/chat"
@@ -23,15 +22,8 @@ ROOMS = "/communication/admin/communication/rooms"
 
 
 @pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
-
-
-@pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
-    with site(tmp_path, Registry([SimulatedProvider(server)])) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, SimulatedProvider(server)) as made:
         made.campus.add("1", teacher("ada"), student("bob"))
         yield made
 

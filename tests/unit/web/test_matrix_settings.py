@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sites import Site, site
+from tests.sites import Site, switched_on
 from tests.unit.web.conftest import Visitor, beside, form_values, shown
 
 URL = "/communication/admin/communication/providers/matrix"
@@ -18,9 +18,7 @@ NAMES = ("home_server_url", "access_token", "refresh_token", "element_web_url")
 @pytest.fixture
 def installed(tmp_path: Path) -> Iterator[Site]:
     """A site with the providers that ship here."""
-    with site(tmp_path) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path) as made:
         yield made
 
 

@@ -12,10 +12,9 @@ from werkzeug.test import TestResponse
 
 from commweb.accounts import link
 from commweb.models import Account, MemberRow, RoomRow
-from commweb.providers import Registry
 from commweb.providers.matrix.provider import MatrixProvider
 from commweb.web.consequences import consequences
-from tests.sites import Site, site, student, teacher
+from tests.sites import Site, student, switched_on, teacher
 from tests.unit.web.conftest import Visitor, shown
 
 PAGE = "/communication/admin/communication/providers/matrix"
@@ -31,9 +30,8 @@ def quiet_matrix() -> MatrixProvider:
 
 @pytest.fixture
 def school(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, Registry([quiet_matrix()])) as made:
+    with switched_on(tmp_path, quiet_matrix()) as made:
         with made.app.app_context():
-            made.comm.set_enabled(True)
             made.comm.configure(
                 "matrix",
                 {"home_server_url": "https://hs.example", "element_web_url": "https://e.example"},

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-import responses
 
 from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled, Unreachable
 from commweb.providers.base import Backend
@@ -32,8 +29,8 @@ from commweb.providers.rooms import (
     SetTopic,
 )
 from tests.stored_session import BASE_URL, Stored
+from tests.unit.providers.matrix.conftest import BOT, Http
 
-BOT = "@bot:hs.example"
 ANNA = "@anna:hs.example"
 KEY = "00112233445566778899aabbccddeeff"
 ROOM = RoomRef("42", "", KEY, "!room")
@@ -45,42 +42,6 @@ CLIENT = "/_matrix/client/v3"
 STATE = f"{CLIENT}/rooms/{R}/state"
 USER = f"{ADMIN}/v2/users/{quote(ANNA, safe='')}"
 NOT_IN_ROOM = {"errcode": "M_FORBIDDEN", "error": f"User {BOT} not in room !room"}
-
-
-class Http:
-    """The stubbed homeserver."""
-
-    def __init__(self, mock: responses.RequestsMock) -> None:
-        self.mock = mock
-
-    def on(self, method: str, path: str, body: Any, status: int = 200) -> None:
-        self.mock.add(method, BASE_URL + path, json=body, status=status)
-
-    def refuse(
-        self, method: str, path: str, status: int, errcode: str = "M_UNKNOWN", error: str = ""
-    ) -> None:
-        self.on(method, path, {"errcode": errcode, "error": error}, status)
-
-    @property
-    def asked(self) -> list[str]:
-        return [f"{call.request.method} {call.request.path_url}" for call in self.mock.calls]
-
-    def sent(self, number: int = -1) -> Any:
-        return json.loads(self.mock.calls[number].request.body or "null")
-
-
-@pytest.fixture
-def http() -> Iterator[Http]:
-    with responses.RequestsMock() as mock:
-        yield Http(mock)
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> Iterator[Stored]:
-    stored = Stored.open(tmp_path / "site.db")
-    stored.save("access", "refresh", user_id=BOT)
-    yield stored
-    stored.close()
 
 
 @pytest.fixture

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-import responses
 
 from commweb.encryption import Secret
 from commweb.errors import Refused, SignInNeeded, Unreachable
@@ -19,8 +16,8 @@ from commweb.providers.matrix.identifiers import user_id_problem
 from commweb.providers.matrix.provider import MatrixProvider
 from commweb.providers.rooms import AccountFacts, EnsureAccount, Join, RoomRef
 from tests.stored_session import BASE_URL, Stored
+from tests.unit.providers.matrix.conftest import BOT, Http
 
-BOT = "@bot:hs.example"
 ANNA = "@anna:hs.example"
 AWAY = "@anna:other.example"
 ADMIN = "/_synapse/admin"
@@ -31,38 +28,8 @@ MEMBER = f"{CLIENT}/rooms/{DM}/state/m.room.member/{quote(ANNA, safe='')}"
 KNOWN = {"name": ANNA, "displayname": "Anna of her own", "deactivated": False, "locked": False}
 
 
-class Http:
-    """The stubbed homeserver."""
-
-    def __init__(self, mock: responses.RequestsMock) -> None:
-        self.mock = mock
-
-    def on(self, method: str, path: str, body: Any, status: int = 200) -> None:
-        self.mock.add(method, BASE_URL + path, json=body, status=status)
-
-    def missing(self, method: str, path: str) -> None:
-        self.on(method, path, {"errcode": "M_NOT_FOUND", "error": "User not found"}, 404)
-
-    @property
-    def asked(self) -> list[str]:
-        return [f"{call.request.method} {call.request.path_url}" for call in self.mock.calls]
-
-    def sent(self, number: int = -1) -> Any:
-        return json.loads(self.mock.calls[number].request.body or "null")
-
-
-@pytest.fixture
-def http() -> Iterator[Http]:
-    with responses.RequestsMock() as mock:
-        yield Http(mock)
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> Iterator[Stored]:
-    stored = Stored.open(tmp_path / "site.db")
-    stored.save("access", "refresh", user_id=BOT)
-    yield stored
-    stored.close()
+def missing(http: Http, method: str, path: str) -> None:
+    http.refuse(method, path, 404, "M_NOT_FOUND", "User not found")
 
 
 @pytest.fixture
@@ -94,13 +61,13 @@ def test_an_account_of_the_persons_own_is_read_and_never_renamed(
 
 
 def test_an_account_the_host_names_is_made_when_it_is_missing(http: Http, backend: Backend) -> None:
-    http.missing("GET", USER)
+    missing(http, "GET", USER)
     http.on("PUT", USER, KNOWN, 201)
     assert backend.ensure_account(account(known=True, rename=False)).made
 
 
 def test_an_account_that_may_not_be_made_is_a_reason(http: Http, backend: Backend) -> None:
-    http.missing("GET", USER)
+    missing(http, "GET", USER)
     facts = backend.ensure_account(account(make=False))
     assert (facts.usable, facts.reason) == (
         False,
@@ -204,7 +171,7 @@ def test_a_password_keeps_the_sessions_and_changes_nothing_else(http: Http, peop
 
 
 def test_no_account_is_made_by_setting_a_password(http: Http, people: People) -> None:
-    http.missing("GET", USER)
+    missing(http, "GET", USER)
     with pytest.raises(Refused, match="There is no account"):
         people.set_password(ANNA, Secret("correct horse"))
     assert http.asked == [f"GET {USER}"]

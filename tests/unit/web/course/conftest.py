@@ -11,11 +11,10 @@ import pytest
 from werkzeug.test import TestResponse
 
 from commweb import Member
-from commweb.providers import Registry
 from commweb.providers.customlink.provider import CustomLinkProvider
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedRoom, SimulatedServer
-from tests.sites import Site, site, student, teacher
+from tests.sites import Site, student, switched_on, teacher
 from tests.unit.web.conftest import Visitor, shown
 
 COURSE = "/communication/courses/1"
@@ -27,16 +26,8 @@ PROVIDERS = "/communication/admin/communication/providers"
 
 
 @pytest.fixture
-def server() -> SimulatedServer:
-    return SimulatedServer()
-
-
-@pytest.fixture
 def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
-    registry = Registry([SimulatedProvider(server), CustomLinkProvider()])
-    with site(tmp_path, registry) as made:
-        with made.app.app_context():
-            made.comm.set_enabled(True)
+    with switched_on(tmp_path, SimulatedProvider(server), CustomLinkProvider()) as made:
         made.campus.add("1", teacher("ada"), student("bob"), student("cyd"))
         yield made
 

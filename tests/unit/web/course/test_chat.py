@@ -9,11 +9,10 @@ import pytest
 
 from commweb.errors import Unreachable
 from commweb.i18n import lazy_gettext
-from commweb.providers import Registry
 from commweb.providers.matrix.provider import MatrixProvider
 from commweb.settings import Setting
 from tests.simulated import SimulatedProvider, SimulatedServer
-from tests.sites import site, student, teacher
+from tests.sites import student, switched_on, teacher
 from tests.unit.web.course.conftest import CHAT, Classroom
 
 MakeRoom = Callable[[], None]
@@ -30,9 +29,8 @@ class AccountsProvider(SimulatedProvider):
 @pytest.fixture
 def asking(tmp_path: Path, server: SimulatedServer) -> Iterator[Classroom]:
     """A course on a site that makes an account only for who agreed."""
-    with site(tmp_path, Registry([AccountsProvider(server)])) as made:
+    with switched_on(tmp_path, AccountsProvider(server)) as made:
         with made.app.app_context():
-            made.comm.set_enabled(True)
             made.comm.configure("simulated", {"ask_consent": True})
         made.campus.add("1", teacher("ada"), student("bob"))
         yield Classroom(made, server)

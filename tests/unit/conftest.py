@@ -1,0 +1,12 @@
+"""Fixtures of the unit tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulated import SimulatedServer
+
+
+@pytest.fixture
+def server() -> SimulatedServer:
+    return SimulatedServer()
