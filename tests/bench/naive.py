@@ -1,6 +1,6 @@
 """The pattern one writes first: for each person look the account up, read the room's members,
 join; who is a moderator is written when all are in. One call after the other, each on a connection
-of its own. Moodle's Matrix plugin works in this order, with these calls."""
+of its own. Moodle's Matrix plugin works much like this."""
 
 from __future__ import annotations
 
