@@ -42,7 +42,7 @@ soak: $(STAMP)
 	$(BIN)/python -m pytest -q tests/soak
 
 bench: $(STAMP)
-	$(BIN)/python tests/bench/run.py
+	$(BIN)/python -m tests.bench.run
 
 screenshots: $(STAMP) chromium
 	$(BIN)/python scripts/screenshots.py

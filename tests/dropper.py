@@ -78,7 +78,7 @@ class _Relay(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _relay  # noqa: N815
+    do_GET = do_POST = do_PUT = do_DELETE = _relay  # noqa: N815  (named by http.server)
 
     def log_message(self, *_args: Any) -> None:
         pass

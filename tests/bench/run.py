@@ -6,19 +6,14 @@ environment can choose.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-# Run as a script: the site and the tests are not installed, so the imports below (E402) come after.
-sys.path.insert(0, str(ROOT))
-
-from tests.bench import report  # noqa: E402
-from tests.bench.counts import counts  # noqa: E402
-from tests.bench.fills import (  # noqa: E402
+from tests.bench import report
+from tests.bench.counts import counts
+from tests.bench.fills import (
     naive_over_http,
     naive_pairs,
     pairs,
@@ -26,11 +21,12 @@ from tests.bench.fills import (  # noqa: E402
     shapes,
     threads,
 )
-from tests.bench.measure import machine  # noqa: E402
-from tests.bench.options import PARTS, Options, options  # noqa: E402
-from tests.bench.sweep import sweep  # noqa: E402
-from tests.bench.world import synapse_version  # noqa: E402
+from tests.bench.measure import machine
+from tests.bench.options import PARTS, Options, options
+from tests.bench.sweep import sweep
+from tests.bench.world import synapse_version
 
+ROOT = Path(__file__).resolve().parents[2]
 MEASURE: dict[str, Callable[[Options], dict[str, Any]]] = {
     "pairs": pairs,
     "naive": naive_pairs,

@@ -138,7 +138,7 @@ class Homeserver:
                 self.end_headers()
                 self.wfile.write(told.body)
 
-            do_GET = do_POST = do_PUT = do_DELETE = do  # noqa: N815
+            do_GET = do_POST = do_PUT = do_DELETE = do  # noqa: N815  (named by http.server)
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
