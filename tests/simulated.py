@@ -33,6 +33,7 @@ from commweb.providers.rooms import (
 
 OWN = "@bot:sim"
 JOINED = ObservedMember("join", by_self=True)
+INVITED = ObservedMember("invite")
 
 
 @dataclass
@@ -149,6 +150,7 @@ class SimulatedBackend(Backend):
             if found.key == action.creation_key:
                 return found.id
         made = SimulatedRoom(self.server.new_id(), action.creation_key, action.name, action.topic)
+        made.members.update({join.remote_user_id: INVITED for join in action.invited})
         made.members[OWN] = JOINED
         made.open_door = action.open_door
         made.levels = {key: level for key, level in action.levels.items() if key != OWN}
@@ -199,7 +201,7 @@ class SimulatedBackend(Backend):
         if seen is not None and seen.membership == "ban":
             raise Refused("The account is banned.", status=403)
         if action.by_invitation and not found.is_in(remote):
-            found.members[remote] = ObservedMember("invite")
+            found.members[remote] = INVITED
         else:
             found.members[remote] = JOINED
 

@@ -117,7 +117,10 @@ class Action:
 @dataclass(frozen=True)
 class CreateRoom(Action):
     """Make the room, or find the half-made one by its alias and finish it. ``open_door``: it is
-    filled faster while anybody who knows its id may join; `CloseDoor` follows."""
+    filled faster while anybody who knows its id may join; `CloseDoor` follows. ``invited``: who
+    is put in next and has an account of this server (the acting account may be among them); a
+    provider may invite these in the write that makes the room, if that makes putting them in
+    cheaper."""
 
     name: str
     topic: str
@@ -128,6 +131,7 @@ class CreateRoom(Action):
     picture: Picture | None
     origin: Mapping[str, str]
     open_door: bool = False
+    invited: tuple[Join, ...] = ()
 
     def sentence(self) -> str:
         return _("Create the room %(name)s", name=self.name)

@@ -89,6 +89,8 @@ class Hands:
             self._progress.room(pending_delete=self._deletions.text)
 
     def _create(self, action: CreateRoom) -> None:
+        able = tuple(join for join in action.invited if join.person_id not in self._skip)
+        action = replace(action, invited=able)
         remote_id = self._made_before(action) or self._backend.create(self.room, action)
         self.room = replace(self.room, remote_id=remote_id)
         # A room that an earlier try may have made has what that try gave it, which we do not

@@ -73,7 +73,8 @@ class Intended:
 class Applied:
     """What commweb applied last to a room; None: never.
 
-    ``unsure``: a request whose answer never came may still be worked by the server.
+    ``unsure``: a request whose answer never came may still be worked by the server, or may have
+    made the room.
     """
 
     name: str | None = None

@@ -33,6 +33,10 @@ MODERATOR_LEVEL = 50
 FEW = 2
 """So many people make no room faster to fill with its door open: closing it is an event too."""
 
+INVITED_AT_ONCE = 50
+"""So many people at the most are invited in the write that makes a room: it has to be answered
+in time by a server that is busy with several, and Synapse stores up to 100 events together."""
+
 
 @dataclass(frozen=True)
 class Birth:
@@ -62,13 +66,16 @@ def plan(
     actions: list[Action] = [*_door(observed), *detail.actions]
     actions += _levels(people, detail.read_only)
     fast = policy.fast_fill and sum(standing.join for standing in people) > FEW
+    invited: tuple[Seat, ...] = ()
     if observed is None:
-        actions = [_creation(target, birth, people, open_door=fast), *detail.actions]
+        invited = () if fast else _invited(target, birth, people)
+        actions = [_account(seat) for seat in invited if _needs_account(seat, joining=True)]
+        actions += [_creation(target, birth, people, invited, open_door=fast), *detail.actions]
         actions += _levels((), detail.read_only)
     elif not (observed.own_in_room and observed.own_can_manage):
         actions.insert(0, RepairPower())
     name = target.room.name
-    actions += _entries(target, people)
+    actions += _entries(target, people, invited)
     actions += _removals(people, name)
     if observed is not None and policy.remove_others:
         actions += _others(target, people, observed)
@@ -127,8 +134,23 @@ def _door(observed: ObservedRoom | None) -> list[Action]:
     return [CloseDoor()] if observed is not None and observed.open_door else []
 
 
+def _invited(target: Target, birth: Birth, people: tuple[Standing, ...]) -> tuple[Seat, ...]:
+    """Who is invited in the write that makes the room, and so needs the account before it. A
+    room that may have been made by an earlier try is asked for in the plainest way."""
+    if birth.started_at_seconds is not None:
+        return ()
+    joining = {standing.person_id for standing in people if standing.join}
+    able = [seat for seat in target.seats if seat.person_id in joining and not seat.by_invitation]
+    return tuple(able[:INVITED_AT_ONCE])
+
+
 def _creation(
-    target: Target, birth: Birth, people: tuple[Standing, ...], *, open_door: bool
+    target: Target,
+    birth: Birth,
+    people: tuple[Standing, ...],
+    invited: tuple[Seat, ...],
+    *,
+    open_door: bool,
 ) -> CreateRoom:
     joining = {standing.person_id for standing in people if standing.join}
     levels = {
@@ -146,6 +168,7 @@ def _creation(
         picture=None,  # set next, so that its upload is remembered
         origin=dict(birth.origin),
         open_door=open_door,
+        invited=tuple(_join(seat, target.room.name) for seat in invited),
     )
 
 
@@ -160,15 +183,19 @@ def _levels(people: tuple[Standing, ...], read_only: bool | None) -> list[Action
     return [SetLevels(changes, names, read_only)]
 
 
-def _entries(target: Target, people: tuple[Standing, ...]) -> list[Action]:
-    """Accounts and joins; a person's old account goes just before the new one comes."""
+def _entries(
+    target: Target, people: tuple[Standing, ...], invited: tuple[Seat, ...]
+) -> list[Action]:
+    """Accounts and joins; a person's old account goes just before the new one comes.
+    ``invited``: whose accounts are seen to already."""
+    ready = {seat.person_id for seat in invited}
     by_id = {standing.person_id: standing for standing in people}
     actions: list[Action] = []
     for seat in target.seats:
         standing = by_id[seat.person_id]
         if standing.remove:
             actions.append(_removal(standing, target.room.name))
-        if _needs_account(seat, joining=standing.join):
+        if seat.person_id not in ready and _needs_account(seat, joining=standing.join):
             actions.append(_account(seat))
         if standing.join:
             actions.append(_join(seat, target.room.name))

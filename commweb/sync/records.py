@@ -156,8 +156,16 @@ def applied(connection: Connection, room: RoomRecord) -> Applied:
         members=members,
         read_only=room.read_only,
         intended=Intended(**room.intended),
-        unsure=room.unsure_until is not None and now() < room.unsure_until,
+        unsure=_may_come_late(room),
     )
+
+
+def _may_come_late(room: RoomRecord) -> bool:
+    """Whether people may be in the room, or invited, by a request of which nothing is known:
+    it got no answer, or its worker was killed while it made the room."""
+    if room.unsure_until is not None and now() < room.unsure_until:
+        return True
+    return room.remote_id is None and room.creation_started_at is not None
 
 
 def store_members(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

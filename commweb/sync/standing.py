@@ -156,6 +156,9 @@ def _wanted(seat: Seat, record: AppliedMember | None, view: _View) -> Standing:
     old = _unwanted(seat.person_id, record, view)
     levels = {**old.levels, **new.levels}
     if old.remove is None:
+        inside = is_inside(view.room, record.remote_user_id or "")
+        if old.before.state == "adding" and not inside:
+            return old  # the old account may still come in: until that is known, it has the place
         return replace(new, levels=levels)
     before = replace(old.before, intended_level=seat.level)
     return replace(new, before=before, after=new.before, remove=old.remove, levels=levels)

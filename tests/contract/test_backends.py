@@ -129,6 +129,28 @@ def test_a_room_made_with_its_door_open_is_filled_and_closed(world: World) -> No
     assert {membership(world, room, one)[0] for one in (ada, bob)} == {"join"}
 
 
+def test_who_is_invited_with_the_room_is_put_in_by_a_join(world: World) -> None:
+    people = [make_person(world, name) for name in ("ada", "bob")]
+    room = make_room(
+        world, invited=tuple(Join(one, one, "Somebody") for one in (*people, world.own_id))
+    )
+    assert [membership(world, room, one)[0] for one in people] == ["invite", "invite"]
+    for one in people:
+        join(world, room, one)
+    seen = look(world, room)
+    assert {key: one.membership for key, one in seen.members.items()} == dict.fromkeys(
+        (*people, world.own_id), "join"
+    )
+    assert (seen.own_in_room, seen.own_can_manage) == (True, True)
+
+
+def test_an_invitation_that_came_with_the_room_is_taken_back(world: World) -> None:
+    ada = make_person(world, "ada")
+    room = make_room(world, invited=(Join("1", ada, "Ada"),))
+    world.backend.remove(room, Remove("1", ada, "Ada"))
+    assert membership(world, room, ada) == ("leave", False)
+
+
 def test_the_acting_account_has_power_by_creation_or_by_its_level(world: World) -> None:
     seen = look(world, make_room(world, levels={world.own_id: 50}))
     if world.own_id in seen.creators:

@@ -163,6 +163,24 @@ def test_a_room_is_made_as_it_was_asked_for(backend: MatrixBackend, unique: str)
     assert (seen.own_in_room, seen.own_can_manage, seen.read_only) == (True, True, False)
 
 
+def test_an_invitation_that_came_with_the_room_is_not_written_a_second_time(
+    backend: MatrixBackend, homeserver: Homeserver, unique: str
+) -> None:
+    people = [make_account(backend, f"{unique}-{number}") for number in range(3)]
+    joins = [Join(one, one, one.partition(":")[0].removeprefix("@").upper()) for one in people]
+    room = make_room(backend, unique, invited=tuple(joins))
+    for join in joins:
+        backend.join(room, join)
+    path = f"/_synapse/admin/v1/rooms/{quote(room.remote_id or '', safe='')}/messages"
+    events = homeserver.admin("GET", f"{path}?dir=b&limit=100")["chunk"]
+    written = [
+        (event["state_key"], event["content"]["membership"])
+        for event in reversed(events)
+        if event["type"] == "m.room.member" and event["state_key"] in people
+    ]
+    assert written == [(one, what) for what in ("invite", "join") for one in people]
+
+
 def test_a_room_is_private_local_and_unencrypted(
     session: HomeserverSession, backend: MatrixBackend, unique: str
 ) -> None:

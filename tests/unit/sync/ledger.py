@@ -51,7 +51,8 @@ class Book:
     def applied(self) -> Applied:
         values = {key: self.room.get(key) for key in DETAILS}
         intended = Intended(**self.room.get("intended", {}))
-        return Applied(members=dict(self.members), intended=intended, **values)
+        born = self.remote_id is None and self.room.get("creation_started_at") is not None
+        return Applied(members=dict(self.members), intended=intended, unsure=born, **values)
 
 
 class Ledger(Progress):

@@ -9,7 +9,7 @@ import pytest
 
 from commweb.providers.rooms import CreateRoom, EnsureAccount, Join, Remove, SetLevels
 from commweb.sync.known import Applied, Policy, Target
-from commweb.sync.plan import follows, guard, plan
+from commweb.sync.plan import Birth, follows, guard, plan
 from commweb.sync.standing import standings
 from tests.unit.sync.given import BIRTH, LAST, ROOM, observed, planned, record, seat
 
@@ -32,6 +32,18 @@ def test_a_room_is_made_with_everything_it_needs() -> None:
         picture=None,
         origin={"course": "1"},
     )
+
+
+@pytest.mark.parametrize(("people", "invited"), [(3, 3), (50, 50), (51, 50)])
+def test_as_many_as_a_busy_server_answers_in_time_are_invited_with_the_room(
+    people: int, invited: int
+) -> None:
+    target = Target(ROOM, tuple(seat(f"p{number:03}") for number in range(people)))
+    actions = plan(target, Applied(), None, birth=Birth("key", None, ()), policy=Policy())
+    joins = tuple(action for action in actions if isinstance(action, Join))
+    assert len(joins) == people
+    (creation,) = [action for action in actions if isinstance(action, CreateRoom)]
+    assert creation.invited == joins[:invited]
 
 
 @pytest.mark.parametrize("fast", [False, True])

@@ -3,8 +3,9 @@ looks like, and the sentences of the plan.
 
 A file holds ``course`` (null: deleted or without a provider), ``accounts`` (what differs from
 ``@id:sim``, known), ``applied``, ``observed`` (null: no room), ``policy`` and what comes of it:
-``plan``; and where it matters ``levels`` (of the one write), ``people`` (id: state that is recorded
-when all is done), ``held`` and ``kept`` (sentences).
+``plan``; and where it matters ``levels`` (of the one write), ``invited`` (in the write that makes
+the room), ``people`` (id: state that is recorded when all is done), ``held`` and ``kept``
+(sentences). ``tried``: an earlier try may have made the room.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from commweb.host import Course, CourseImage, Member, Person, Role
-from commweb.providers.rooms import ObservedMember, ObservedRoom, SetLevels
+from commweb.providers.rooms import CreateRoom, ObservedMember, ObservedRoom, SetLevels
 from commweb.sync.desired import Choice, DesiredMember, rooms
 from commweb.sync.details import details
 from commweb.sync.known import Applied, AppliedMember, Intended, Policy, Seat, Target
@@ -31,7 +32,7 @@ AT = datetime(2026, 9, 1, tzinfo=UTC)
 ROLES = {"student": Role.PARTICIPANT, "teacher": Role.MODERATOR, "admin": Role.ADMIN}
 KEYS = {
     "course", "accounts", "applied", "observed", "policy", "plan", "levels", "people", "held",
-    "kept",
+    "kept", "invited", "tried",
 }  # fmt: skip
 NAMES = sorted(path.stem for path in CASES.glob("*.json"))
 
@@ -113,13 +114,16 @@ def test_rule(name: str) -> None:
     assert set(case) <= KEYS, "a key nobody reads proves nothing"
     target, applied = target_of(case), applied_of(case["applied"])
     observed, policy = observed_of(case["observed"]), Policy(**case.get("policy", {}))
-    birth = Birth("key", None, ())
+    birth = Birth("key", 1.0 if case.get("tried") else None, ())
     actions = plan(target, applied, observed, birth=birth, policy=policy)
     assert [action.sentence() for action in actions] == case["plan"]
     people = standings(target, applied, observed, policy)
     if "levels" in case:
         (write,) = [action.levels for action in actions if isinstance(action, SetLevels)]
         assert dict(write) == case["levels"]
+    if "invited" in case:
+        (creation,) = [action for action in actions if isinstance(action, CreateRoom)]
+        assert [one.remote_user_id for one in creation.invited] == case["invited"]
     if "people" in case:
         assert {one.person_id: one.final.state for one in people} == case["people"]
     if "kept" in case and target is not None:

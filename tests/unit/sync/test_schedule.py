@@ -205,7 +205,8 @@ def test_the_lease_of_a_killed_worker_ends_after_a_minute(
 def test_saved_settings_end_every_rest(school: Site, server: SimulatedServer) -> None:
     new_course(school)
     worker = Worker(school.state)
-    server.faults = [Refused("The account is no administrator.", status=403)]
+    # The account, the room.
+    server.faults = [None, Refused("The account is no administrator.", status=403)]
     worker.work()
     set_rows(school, attempts=9, next_attempt_at=now() + timedelta(minutes=15))
     worker.work()

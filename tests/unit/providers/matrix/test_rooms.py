@@ -18,7 +18,7 @@ from commweb.providers.matrix.rooms import (
     creators_are_unlisted,
     observed,
 )
-from commweb.providers.rooms import CreateRoom, ObservedMember
+from commweb.providers.rooms import CreateRoom, Join, ObservedMember
 
 RECORDED = Path(__file__).parent / "recorded"
 BOT = "@admin:localhost"
@@ -224,7 +224,8 @@ def create(**changes: Any) -> CreateRoom:
 
 def content_for(version: str, **changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"rules": NewRoomRules(), "picture_uri": None, **changes}
-    action = create(open_door=values.pop("open_door", False))
+    mine = {key: values.pop(key) for key in ("open_door", "invited") if key in values}
+    action = create(**mine)
     return creation_content(
         action, alias_name="algebra-aaisem2e", own_id=BOT, room_version=version, **values
     )
@@ -255,6 +256,18 @@ def test_a_room_with_an_open_door_is_in_no_list() -> None:
     content = content_for("12", open_door=True)
     assert content["visibility"] == "private"
     assert state_of(content)["m.room.join_rules"] == {"join_rule": "public"}
+
+
+def test_people_are_invited_with_the_room_but_not_the_acting_account() -> None:
+    people = (Join("1", "@ada:hs", "Ada"), Join("2", BOT, "Bot"))
+    content = content_for("12", invited=people)
+    assert [one for one in content["initial_state"] if one["type"] == "m.room.member"] == [
+        {
+            "type": "m.room.member",
+            "state_key": "@ada:hs",
+            "content": {"membership": "invite", "displayname": "Ada"},
+        }
+    ]
 
 
 def test_the_settings_decide_what_cannot_be_changed_later() -> None:
