@@ -135,12 +135,17 @@ def _door(observed: ObservedRoom | None) -> list[Action]:
 
 
 def _invited(target: Target, birth: Birth, people: tuple[Standing, ...]) -> tuple[Seat, ...]:
-    """Who is invited in the write that makes the room, and so needs the account before it. A
-    room that may have been made by an earlier try is asked for in the plainest way."""
+    """Who is invited in the write that makes the room, and so needs the account before it. Such
+    an invitation carries the name the site has, so only accounts that have it from commweb are
+    among them. A room that an earlier try may have made is asked for in the plainest way."""
     if birth.started_at_seconds is not None:
         return ()
     joining = {standing.person_id for standing in people if standing.join}
-    able = [seat for seat in target.seats if seat.person_id in joining and not seat.by_invitation]
+    able = [
+        seat
+        for seat in target.seats
+        if seat.person_id in joining and seat.rename and not seat.by_invitation
+    ]
     return tuple(able[:INVITED_AT_ONCE])
 
 

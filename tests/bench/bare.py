@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from commweb.providers.matrix.identifiers import room_alias_name
 from commweb.providers.matrix.rooms import NewRoomRules, creation_content
-from commweb.providers.rooms import CreateRoom
+from commweb.providers.rooms import CreateRoom, Join
 from tests.bench.child import run_child
 from tests.bench.measure import SETTLE_SECONDS, Fill, peak_mib
 
@@ -26,9 +26,11 @@ def job(site: Arena, label: str, courses: int, people: int, **more: Any) -> dict
     for number in range(courses):
         name = f"{label}{number}"
         ids = [site.server.user_id(f"{name}p{place}") for place in range(people)]
+        listed = [{"id": user_id, "name": f"Person {place}"} for place, user_id in enumerate(ids)]
         action = CreateRoom(
             f"Course {name}", "", name, os.urandom(16).hex(), None, {ids[0]: 50}, None,
             {"instance": "", "course": name, "group": ""},
+            invited=tuple(Join(one["id"], one["id"], one["name"]) for one in listed),
         )  # fmt: skip
         content = creation_content(
             action,
@@ -38,7 +40,6 @@ def job(site: Arena, label: str, courses: int, people: int, **more: Any) -> dict
             rules=NewRoomRules(),
             picture_uri=None,
         )
-        listed = [{"id": user_id, "name": f"Person {place}"} for place, user_id in enumerate(ids)]
         rooms.append({"create": content, "people": listed})
     return {
         "base_url": site.base_url, "ca_bundle": site.ca_bundle, "token": site.token,

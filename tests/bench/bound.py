@@ -43,17 +43,21 @@ class Client(Count):
         self.rooms.append(found)
         return str(found)
 
-    def add(self, room_id: str, person: dict[str, str]) -> None:
-        name = person["id"]
-        account = {"displayname": person["name"]}
-        self.send("PUT", f"/_synapse/admin/v2/users/{quote(name, safe='')}", account)
-        self.send("POST", f"/_synapse/admin/v1/join/{quote(room_id, safe='')}", {"user_id": name})
+    def account(self, person: dict[str, str]) -> None:
+        path = f"/_synapse/admin/v2/users/{quote(person['id'], safe='')}"
+        self.send("PUT", path, {"displayname": person["name"]})
+
+    def join(self, room_id: str, person: dict[str, str]) -> None:
+        path = f"/_synapse/admin/v1/join/{quote(room_id, safe='')}"
+        self.send("POST", path, {"user_id": person["id"]})
 
 
 def fill(client: Client, room: dict[str, Any]) -> None:
+    for person in room["people"]:
+        client.account(person)
     room_id = client.create(room)
     for person in room["people"]:
-        client.add(room_id, person)
+        client.join(room_id, person)
 
 
 def spread(job: dict[str, Any], tasks: Tasks, clients: list[Client]) -> None:
@@ -92,15 +96,12 @@ def round_robin(job: dict[str, Any], clients: list[Client]) -> None:
         made[number] = client.create(job["rooms"][number])
 
     numbers = range(len(job["rooms"]))
-    spread(job, [lambda client, n=n: create(client, n) for n in numbers], clients)
     rows = itertools.zip_longest(*(room["people"] for room in job["rooms"]))
-    tasks = [
-        lambda client, n=n, person=person: client.add(made[n], person)
-        for row in rows
-        for n, person in enumerate(row)
-        if person is not None
-    ]
-    spread(job, tasks, clients)
+    turns = [(n, person) for row in rows for n, person in enumerate(row) if person is not None]
+    spread(job, [lambda client, p=person: client.account(p) for _n, person in turns], clients)
+    spread(job, [lambda client, n=n: create(client, n) for n in numbers], clients)
+    joins = [lambda client, n=n, p=person: client.join(made[n], p) for n, person in turns]
+    spread(job, joins, clients)
 
 
 SHAPES = {"rooms": room_by_room, "round_robin": round_robin}

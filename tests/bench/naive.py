@@ -34,6 +34,9 @@ class Client(Count):
     def fill(self, room: dict[str, Any]) -> None:
         content = dict(room["create"])
         moderators = content.pop("power_level_content_override")["users"]
+        content["initial_state"] = [
+            one for one in content["initial_state"] if one["type"] != "m.room.member"
+        ]
         room_id = self.send("POST", "/_matrix/client/v3/createRoom", content).json()["room_id"]
         self.rooms.append(room_id)
         path = f"/_matrix/client/v3/rooms/{quote(room_id, safe='')}"

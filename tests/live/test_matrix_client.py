@@ -208,8 +208,11 @@ def test_a_server_with_an_older_room_version_keeps_the_acting_account_in_power(
     stored.save(mine.access_token, mine.refresh_token, base_url=mine.base_url)
     backend = MatrixProvider().backend(stored.context(mine.base_url))
     assert isinstance(backend, MatrixBackend)
-    room = make_room(backend, unique, levels={"@teacher:localhost": 50})
+    person = make_account(backend, unique)
+    invited = (Join("1", person, unique),)
+    room = make_room(backend, unique, levels={"@teacher:localhost": 50}, invited=invited)
     seen = look(backend, room)
+    assert seen.members[person].membership == "invite"
     assert seen.levels == {"@admin:localhost": 100, "@teacher:localhost": 50}
     assert (seen.own_can_manage, seen.creators) == (True, frozenset())
     backend.set_levels(room, SetLevels({"@teacher:localhost": None}))

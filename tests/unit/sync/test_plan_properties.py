@@ -96,9 +96,11 @@ class Rooms(RuleBasedStateMachine):
 
     @rule(person=people, number=small)
     def use_another_account(self, person: str, number: int) -> None:
-        before = self.account[person]
+        before, new = self.account[person], f"@{person}{number}:sim"
+        if new in self.account.values():
+            return  # nobody gets an account that another person has
         self.forget(person)
-        self.account[person] = f"@{person}{number}:sim"
+        self.account[person] = new
         if self.recorded(person) != "left" and self.account[person] != before:
             self.left.discard(person)
 
