@@ -23,6 +23,14 @@ class SeenRoom:
     creator: str
     event_ids: frozenset[str]
 
+    def inside(self, *without: str) -> dict[str, str]:
+        """The membership of everybody who is in, or invited, but for these."""
+        return {
+            user: membership
+            for user, membership in self.members.items()
+            if membership in ("join", "invite") and user not in without
+        }
+
 
 class SynapseEyes:
     """Asks as the server's admin."""

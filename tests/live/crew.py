@@ -145,7 +145,7 @@ class Scene:
         found += [f"{room} belongs to no course" for room in sorted(strays)]
         closed = {course_id: room for course_id, room in known.items() if room}
         for course_id in sorted(set(closed) - set(campus.course_table)):
-            people = self.eyes.room(closed[course_id]).joined - {"@admin:localhost"}
+            people = self.eyes.room(closed[course_id]).inside("@admin:localhost")
             found += [f"{course_id} is gone and {one} is still in its room" for one in people]
         return found
 
@@ -160,7 +160,7 @@ class Scene:
         }
         pairs = {
             "name": (seen.name, name),
-            "members": (seen.joined - {"@admin:localhost"}, wanted),
+            "members": (seen.inside("@admin:localhost"), dict.fromkeys(wanted, "join")),
             "moderators": ({user for user, level in seen.levels.items() if level == 50}, teachers),
             "way in": (seen.join_rule, "invite"),
         }

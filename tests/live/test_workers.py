@@ -16,10 +16,13 @@ from commweb.site import db
 from commweb.site.children import Child
 from commweb.site.models import Course
 from tests.live.crew import wait_until
+from tests.live.fault_proxy import Fault
 from tests.soak.world import World, world
+from tests.synapse_eyes import SynapseEyes
 from tests.waiting import waiting
 
 KILLS = 3
+BOT = "@commweb:localhost"
 pytestmark = pytest.mark.xdist_group("workers")  # they share one Synapse
 
 
@@ -79,6 +82,25 @@ def test_a_worker_killed_in_the_middle_is_followed_by_one_that_goes_on(crowd: Wo
         crowd.a_minute_passes()
     crowd.start_worker()
     all_is_equal(crowd)
+
+
+def test_an_invitation_that_a_killed_worker_left_is_taken_back_with_the_enrolment(
+    crowd: World,
+) -> None:
+    eyes = SynapseEyes(crowd.homeserver)
+    crowd.proxy.script(Fault("slow first byte", "POST .*/createRoom", seconds=60))
+    child = crowd.start_worker()
+    name = crowd.new_course()
+    wait_until("the server has made the room", lambda: eyes.rooms_named(name) != [])
+    crowd.kill(child)
+    (room,) = eyes.rooms_named(name)
+    assert set(eyes.room(room).inside(BOT).values()) == {"invite"}
+    gone = crowd.unenrol_somebody(name)
+    crowd.a_minute_passes()
+    crowd.start_worker()
+    all_is_equal(crowd)
+    assert eyes.rooms_named(name) == [room]
+    assert eyes.room(room).members[crowd.homeserver.user_id(gone)] == "leave"
 
 
 def test_two_processes_with_four_threads_each_make_one_room_a_course(crowd: World) -> None:

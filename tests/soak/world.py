@@ -86,10 +86,12 @@ class World:
                 db.session.add(User(f"person{number}", f"Person {number}"))
             db.session.commit()
 
-    def new_course(self) -> None:
+    def new_course(self) -> str:
+        """A course with a teacher and five students; its name."""
         self.made += 1
+        name = f"Course {self.made}"
         with self.app.app_context():
-            course = Course(full_name=f"Course {self.made}", short_name=f"C{self.made}")
+            course = Course(full_name=name, short_name=f"C{self.made}")
             db.session.add(course)
             db.session.flush()
             users = self.random.sample(list(db.session.scalars(select(User.id))), 6)
@@ -99,6 +101,18 @@ class World:
             comm.course_created(str(course.id), provider="matrix")
             self._nobody_is_alone()
             db.session.commit()
+        return name
+
+    def unenrol_somebody(self, course: str) -> str:
+        """A student of the course goes; the user name."""
+        with self.app.app_context():
+            found = select(Enrolment).join(Course).where(Course.full_name == course)
+            gone = db.session.scalars(found.where(Enrolment.role == Role.STUDENT)).all()[-1]
+            username = gone.user.username
+            comm.course_changed(str(gone.course_id))
+            db.session.delete(gone)
+            db.session.commit()
+            return username
 
     def one_change(self, *, deletions: bool = True) -> None:
         """One random change of a course or a person, as the site would make it."""
@@ -206,7 +220,7 @@ class World:
                 found += _compare(course, rooms.get(str(course.id)), eyes)
             bot = self.homeserver.user_id("commweb")
             for course_id, room_id in rooms.items():
-                if course_id not in known and room_id and eyes.room(room_id).joined - {bot}:
+                if course_id not in known and room_id and eyes.room(room_id).inside(bot):
                     found.append(f"course {course_id} is gone and its room still has people")
             found += _strays(eyes, {room for room in rooms.values() if room})
         return found
@@ -228,8 +242,9 @@ def _compare(course: Course, room_id: str | None, eyes: SynapseEyes) -> list[str
     found = []
     if seen.name != course.full_name:
         found.append(f"course {course.id}: named {seen.name!r}, not {course.full_name!r}")
-    if seen.joined - {bot} != wanted:
-        odd = sorted((seen.joined - {bot}) ^ wanted)
+    inside = seen.inside(bot)
+    if inside != dict.fromkeys(wanted, "join"):
+        odd = sorted(inside.items() ^ dict.fromkeys(wanted, "join").items())
         found.append(f"course {course.id}: members differ in {odd}")
     if moderators != teachers:
         found.append(f"course {course.id}: moderators differ in {sorted(moderators ^ teachers)}")
