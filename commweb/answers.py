@@ -3,12 +3,14 @@
 `CheckedHost` is what the rest of commweb asks. It hands on what has the promised types and raises
 `commweb.errors.WrongAnswer`, with a sentence for whoever writes the host, for everything else:
 a wrong type read as "nobody" would take people out of rooms, one read as "yes" would let them in.
+Names and summaries come without what no database and no homeserver can keep.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -68,6 +70,8 @@ def check_person(person: object, who: str) -> None:
     _or_none(person, Person, _person, who)
 
 
+FOR_PEOPLE = ("display_name", "full_name", "short_name", "summary", "name")
+
 Parts = Callable[[Any], Iterator[tuple[str, object, bool, str]]]
 """For each field of a value: its name, its value, whether that is right, and what would be."""
 
@@ -78,7 +82,8 @@ def _or_none(answer: object, kind: type[T], parts: Parts, who: str) -> T | None:
     if not isinstance(answer, kind):
         _wrong(who, answer, f"a commweb.{kind.__name__}, or None")
     _check(answer, parts, who)
-    return answer
+    kept: T = _storable(answer)
+    return kept
 
 
 def _each(answer: object, kind: type[T], parts: Parts, who: str) -> list[T]:
@@ -90,8 +95,23 @@ def _each(answer: object, kind: type[T], parts: Parts, who: str) -> list[T]:
         if not isinstance(item, kind):
             _wrong(who, item, wanted, gave="an iterable holding ")
         _check(item, parts, who)
-        found.append(item)
+        found.append(_storable(item))
     return found
+
+
+def _storable(value: Any) -> Any:
+    """The value with its texts for people as they can be stored: without NUL, and with a question
+    mark for half a character that lost its other half. Ids stay as they are."""
+    if isinstance(value, Member):
+        person = _storable(value.person)
+        return value if person is value.person else replace(value, person=person)
+    changed = {}
+    for name in FOR_PEOPLE:
+        text = getattr(value, name, "")
+        kept = text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+        if kept != text:
+            changed[name] = kept
+    return replace(value, **changed) if changed else value
 
 
 def _check(value: object, parts: Parts, who: str) -> None:

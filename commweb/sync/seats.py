@@ -173,8 +173,8 @@ class Seating:
 
 
 def _shown(person: Person) -> str:
-    """The name as databases and homeservers can keep it."""
-    return person.display_name.replace("\0", "")[:LONGEST_NAME]
+    """The name as far as databases and homeservers keep it."""
+    return person.display_name[:LONGEST_NAME]
 
 
 def _freshness(person: Person, record: AccountRecord, *, rename: bool) -> str:

@@ -259,15 +259,17 @@ def test_rooms_that_are_all_asked_for_are_locked_in_their_order(
 
 
 def test_what_the_database_cannot_hold_stops_no_other_course(school: Site) -> None:
-    school.campus.add("1", teacher("ada"), name="Alge\0bra")
-    school.campus.add("2", Member(Person("bob", "bob", "B\0o" + "b" * 300), Role.PARTICIPANT))
+    school.campus.add("1", teacher("a\0da"))
+    bob = Member(Person("bob", "bob", "B\0o" + "b" * 300), Role.PARTICIPANT)
+    school.campus.add("2", bob, name="Alge\0bra")
     with school.app.app_context():
         for course_id in ("1", "2"):
             school.comm.course_created(course_id)
         school.db.session.commit()
     Worker(school.state).work()
     with school.state.database.read() as connection:
-        rooms = connection.execute(select(RoomRow.course_id, RoomRow.status)).all()
+        found = select(RoomRow.course_id, RoomRow.status, RoomRow.name).order_by(RoomRow.course_id)
+        rooms = connection.execute(found).all()
         name = connection.execute(select(MemberRow.display_name)).scalar_one()
-    assert rooms == [("2", "ready")]
+    assert rooms == [("1", "failing", None), ("2", "ready", "Algebra")]
     assert name == "Bo" + "b" * 253
