@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 import psutil
 from playwright.sync_api import Browser, sync_playwright
 
+from commweb.site.children import watched_module
 from commweb.site.homeserver_config import free_port
 
 __all__ = ["ADMIN", "RunningSite", "chromium", "password_of", "running"]
@@ -80,10 +80,10 @@ class RunningSite:
         before = self.said.count(UP) if self.log.exists() else 0
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "commweb.site.serve"],
+                watched_module("commweb.site.serve"),  # or it outlives tests that are interrupted
                 cwd=ROOT,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -101,9 +101,13 @@ class RunningSite:
     def stop(self) -> None:
         """Ask it to stop as Ctrl-C does, and wait until it is gone."""
         process, self._process = self._process, None
-        if process is not None and process.poll() is None:
+        if process is None:
+            return
+        if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=STOPPED_WITHIN_SECONDS)
+        assert process.stdin is not None
+        process.stdin.close()
 
     def restart(self) -> None:
         self.stop()
