@@ -118,9 +118,8 @@ class Action:
 class CreateRoom(Action):
     """Make the room, or find the half-made one by its alias and finish it. ``open_door``: it is
     filled faster while anybody who knows its id may join; `CloseDoor` follows. ``invited``: who
-    is put in next and has an account of this server (the acting account may be among them); a
-    provider may invite these in the write that makes the room, if that makes putting them in
-    cheaper."""
+    is put in next, with an account of this server that was made just now; a provider may invite
+    these in the write that makes the room, if that makes putting them in cheaper."""
 
     name: str
     topic: str

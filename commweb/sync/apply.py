@@ -44,6 +44,7 @@ class Hands:
         self._backend = backend
         self._progress = progress
         self._skip: set[str] = set()
+        self._made: set[str] = set()
         self._deletions = deletions
         self.room = room
 
@@ -89,8 +90,8 @@ class Hands:
             self._progress.room(pending_delete=self._deletions.text)
 
     def _create(self, action: CreateRoom) -> None:
-        able = tuple(join for join in action.invited if join.person_id not in self._skip)
-        action = replace(action, invited=able)
+        new = tuple(join for join in action.invited if join.person_id in self._made)
+        action = replace(action, invited=new)
         remote_id = self._made_before(action) or self._backend.create(self.room, action)
         self.room = replace(self.room, remote_id=remote_id)
         # A room that an earlier try may have made has what that try gave it, which we do not
@@ -137,6 +138,8 @@ class Hands:
         except Refused as error:
             self._refuse(action.person_id, error.message)
             return
+        if facts.made:
+            self._made.add(action.person_id)
         if facts.usable:
             self._progress.checked(
                 action.person_id, action.remote_user_id, action.display_name, made=facts.made

@@ -69,7 +69,7 @@ def plan(
     invited: tuple[Seat, ...] = ()
     if observed is None:
         invited = () if fast else _invited(target, birth, people)
-        actions = [_account(seat) for seat in invited if _needs_account(seat, joining=True)]
+        actions = [_account(seat) for seat in invited]
         actions += [_creation(target, birth, people, invited, open_door=fast), *detail.actions]
         actions += _levels((), detail.read_only)
     elif not (observed.own_in_room and observed.own_can_manage):
@@ -135,18 +135,14 @@ def _door(observed: ObservedRoom | None) -> list[Action]:
 
 
 def _invited(target: Target, birth: Birth, people: tuple[Standing, ...]) -> tuple[Seat, ...]:
-    """Who is invited in the write that makes the room, and so needs the account before it. Such
-    an invitation carries the name the site has, so only accounts that have it from commweb are
-    among them. A room that an earlier try may have made is asked for in the plainest way."""
+    """Who is invited in the write that makes the room: people who get their account just before,
+    so that nobody looks at the invitation yet, which says less than others. A room that an
+    earlier try may have made is asked for in the plainest way."""
     if birth.started_at_seconds is not None:
         return ()
     joining = {standing.person_id for standing in people if standing.join}
-    able = [
-        seat
-        for seat in target.seats
-        if seat.person_id in joining and seat.rename and not seat.by_invitation
-    ]
-    return tuple(able[:INVITED_AT_ONCE])
+    new = [seat for seat in target.seats if seat.person_id in joining and seat.account == "new"]
+    return tuple(seat for seat in new if not seat.by_invitation)[:INVITED_AT_ONCE]
 
 
 def _creation(

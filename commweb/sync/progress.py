@@ -43,6 +43,7 @@ class Progress:
         self._dirty: set[str] = set()
         self._accounts: dict[str, dict[str, Any]] = {}
         self._room: dict[str, Any] = {}
+        self._late: dict[str, Any] | None = None
         self._flushed_at = time.monotonic()
 
     def intend(self, standings: tuple[Standing, ...]) -> None:
@@ -128,8 +129,15 @@ class Progress:
             "made_user_id": remote_id if made else None,
         }
 
+    def keep_name_back(self) -> None:
+        """Write the room's name with `finish` only: a room without a name on record is one that
+        an earlier try made, and everything in it is set, until a run has done all of it."""
+        self._late = {}
+
     def room(self, **values: Any) -> None:
         """Columns of the room to write with the next flush."""
+        if self._late is not None and "name" in values:
+            self._late["name"] = values.pop("name")
         self._room.update(values)
 
     @property
@@ -155,6 +163,11 @@ class Progress:
         self._accounts.clear()
         self._room.clear()
         self._flushed_at = time.monotonic()
+
+    def finish(self, **room: Any) -> None:
+        """The last flush of a run that has done all it wanted. Raises `LeaseLost`."""
+        late, self._late = self._late or {}, None
+        self.flush(**late, **room)
 
     def _set(self, person_id: str, **values: Any) -> None:
         row = self._rows.setdefault(person_id, _row(self._room_id, person_id, None))

@@ -73,6 +73,8 @@ def run(
     if seen is None:
         return
     progress = Progress(state.database, room_id, seen.record.provider, holder, seen.applied)
+    if _adopted(seen.record):
+        progress.keep_name_back()
     if seen.held:
         _keep_shut(backend, seen)
         _finish(progress, seen, status="held", reason=seen.held)
@@ -137,8 +139,8 @@ def look(state: State, room_id: int, backend: Backend) -> Look | None:
         ref = replace(ref, remote_id=None, creation_key=record.creation_key or "")
     target = capped(target, observed, backend) if target else None
     policy = _policy(state, record.provider)
-    if record.remote_id and record.name is None:
-        # Found after a lost reply: whatever differs is from our own earlier try.
+    if _adopted(record):
+        # Whatever differs is from our own earlier try.
         policy = replace(policy, respect_hand_changes=False)
     people = standings(target, last, observed, policy)
     actions = plan(target, last, observed, birth=_birth(state, record), policy=policy)
@@ -146,6 +148,11 @@ def look(state: State, room_id: int, backend: Backend) -> Look | None:
     held = None if confirmed else guard(target, last, people, observed, actions)
     found = details(target, last, observed, policy) if target else None
     return Look(record, target, last, observed, people, actions, held, found)
+
+
+def _adopted(record: RoomRecord) -> bool:
+    """Whether the room was found after a lost reply, and no run has done all of it since."""
+    return record.remote_id is not None and record.name is None
 
 
 def _observed(backend: Backend, ref: RoomRef) -> ObservedRoom | None:
@@ -278,7 +285,7 @@ def _finish(
     if again is None and unsure is not None:
         # Until then the server may work what was sent.
         again, rest = 0.0, unsure
-    progress.flush(
+    progress.finish(
         status=status,
         reason=reason,
         synced_revision=seen.record.revision - (0 if again is None else 1),

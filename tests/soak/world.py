@@ -80,21 +80,24 @@ class World:
                 held = update(model).where(model.lease.is_not(None))
                 connection.execute(held.values(lease_until=past))
 
-    def people(self, count: int) -> None:
+    def people(self, count: int, prefix: str = "person") -> list[int]:
+        """New people; their ids."""
         with self.app.app_context():
-            for number in range(count):
-                db.session.add(User(f"person{number}", f"Person {number}"))
+            users = [User(f"{prefix}{n}", f"{prefix.title()} {n}") for n in range(count)]
+            db.session.add_all(users)
             db.session.commit()
+            return [user.id for user in users]
 
-    def new_course(self) -> str:
-        """A course with a teacher and five students; its name."""
+    def new_course(self, users: list[int] | None = None) -> str:
+        """A course of these people, of whom the first teaches, or of six of all; its name."""
         self.made += 1
         name = f"Course {self.made}"
         with self.app.app_context():
             course = Course(full_name=name, short_name=f"C{self.made}")
             db.session.add(course)
             db.session.flush()
-            users = self.random.sample(list(db.session.scalars(select(User.id))), 6)
+            if users is None:
+                users = self.random.sample(list(db.session.scalars(select(User.id))), 6)
             for place, user in enumerate(users):
                 role = Role.TEACHER if place == 0 else Role.STUDENT
                 db.session.add(Enrolment(course_id=course.id, user_id=user, role=role))

@@ -163,6 +163,8 @@ def run(
     """One run of the engine. A fault leaves the book as it would leave the database."""
     seen, columns, (people, found) = _look(book, target, backend, policy)
     ledger = Ledger(book, eager=eager)
+    if book.remote_id and book.room.get("name") is None:
+        ledger.keep_name_back()
     ledger.intend(people)
     if found is not None:
         ledger.details(found.record)
@@ -177,5 +179,5 @@ def run(
     except Unreachable:
         ledger.flush()
         return seen
-    ledger.flush()
+    ledger.finish()
     return seen

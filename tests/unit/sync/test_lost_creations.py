@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from commweb.errors import Unreachable
 from commweb.models import MemberRow, RoomRow, now
 from commweb.sync.worker import Worker
 from tests.simulated import INVITED, SimulatedProvider, SimulatedRoom, SimulatedServer
@@ -94,6 +95,27 @@ def test_the_invitation_of_an_account_not_used_any_more_is_taken_back(
         "@robert:sim": "join",
     }
     assert states(school) == {"ada": "in", "bob": "in"}
+
+
+def test_a_level_is_set_though_a_fault_came_between_finding_the_room_and_setting_it(
+    school: Site, server: SimulatedServer
+) -> None:
+    # What is left on record when two more workers were killed after bob became a teacher.
+    with school.state.database.write() as connection:
+        bob = update(MemberRow).where(MemberRow.person_id == "bob")
+        connection.execute(bob.values(applied_level=50, intended_level=50))
+    school.campus.add("1", teacher("ada"), teacher("bob"))
+    report(school)
+    server.calls.clear()
+    # It is found and both join; then it is looked at, and its levels are set.
+    server.faults = [None, None, None, None, Unreachable("No answer.")]
+    work(school)
+    assert server.calls[:5] == ["find", "join", "join", "observe", "set_levels"]
+    assert "@bob:sim" not in the_room(server).levels
+    with school.state.database.write() as connection:
+        connection.execute(update(RoomRow).values(next_attempt_at=None))
+    work(school)
+    assert the_room(server).levels == {"@ada:sim": 50, "@bob:sim": 50}
 
 
 def test_the_invitations_of_a_course_deleted_meanwhile_are_taken_back(

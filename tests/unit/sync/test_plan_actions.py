@@ -38,7 +38,7 @@ def test_a_room_is_made_with_everything_it_needs() -> None:
 def test_as_many_as_a_busy_server_answers_in_time_are_invited_with_the_room(
     people: int, invited: int
 ) -> None:
-    target = Target(ROOM, tuple(seat(f"p{number:03}") for number in range(people)))
+    target = Target(ROOM, tuple(seat(f"p{number:03}", account="new") for number in range(people)))
     actions = plan(target, Applied(), None, birth=Birth("key", None, ()), policy=Policy())
     joins = tuple(action for action in actions if isinstance(action, Join))
     assert len(joins) == people
