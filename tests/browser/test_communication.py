@@ -58,6 +58,8 @@ def test_without_scripts_a_button_shows_the_fields(school: Visitors, course: str
     choose(page, "Custom link")
     expect(link).to_be_hidden()
     press(page, "Update")
+    expect(link).to_be_visible()
+    expect(link).not_to_have_attribute("aria-invalid", "true")  # nothing was saved or refused
     link.fill(LINK)
     save(page)
     expect(page.get_by_text("Changes saved")).to_be_visible()
