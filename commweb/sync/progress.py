@@ -79,12 +79,12 @@ class Progress:
         self.flush(intended=self._intended)
 
     def joined(self, person_id: str, *, invited: bool = False) -> None:
-        """The person is in, or was invited."""
+        """The person is in, or was invited. A reason that is on record is about the level."""
         if invited:
             reason = _("Was invited and has not accepted yet.")
             self._set(person_id, state="invited", reason=reason)
         else:
-            self._set(person_id, state="in", reason=None)
+            self._set(person_id, state="in")
 
     def leveled(self, remote_ids: Mapping[str, object]) -> None:
         """These people have the levels we intended."""

@@ -51,3 +51,15 @@ def test_a_room_from_a_killed_try_is_set_right_however_often_that_is_interrupted
     assert room.levels == {"@ada:sim": 50}
     assert room.is_in("@ada:sim")
     assert book.room["name"] == "Algebra"
+
+
+def test_somebody_put_in_with_a_level_set_by_hand_has_that_on_record_at_once() -> None:
+    server, book = SimulatedServer(), Book()
+    backend, nobody = SimulatedBackend(server), Target(ROOM, ())
+    server.accounts["@ada:sim"] = "Ada"
+    run(book, nobody, backend, Policy())
+    (room,) = server.rooms.values()
+    room.levels["@ada:sim"] = 30
+    run(book, Target(ROOM, (seat("ada"),)), backend, Policy())
+    assert room.is_in("@ada:sim")
+    assert book.members["ada"].reason == "The power level 30 was set by hand."
