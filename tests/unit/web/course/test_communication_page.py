@@ -10,7 +10,7 @@ from sqlalchemy import select
 from commweb import CourseImage
 from commweb.models import Change, CourseChoice
 from tests.unit.web.conftest import beside, shown
-from tests.unit.web.course.conftest import EDIT, PROVIDERS, Classroom
+from tests.unit.web.course.conftest import EDIT, MEMBERS, PROVIDERS, Classroom
 
 LINK = "https://chat.example/a?b=1#c"
 
@@ -85,6 +85,13 @@ def test_a_room_that_is_wanted_again_is_pending_until_it_was_looked_at(
     assert "Your Simulated room is" not in classroom.page("ada")
     classroom.work()
     assert "Your Simulated room is ready." in classroom.page("ada")
+
+
+def test_the_way_to_the_members_is_there_before_the_room_is(classroom: Classroom) -> None:
+    # Nothing reloads the page when the room has been made.
+    classroom.save("simulated")
+    assert MEMBERS in classroom.visit("ada").get(EDIT).text
+    assert "This course has no room yet." in shown(classroom.visit("ada").get(MEMBERS))
 
 
 def test_a_topic_that_is_too_long_is_refused_beside_it_and_the_rest_stays(
