@@ -63,21 +63,17 @@ def states(school: Site) -> dict[str, str]:
         return {row[0]: row[1] for row in rows}
 
 
-def test_the_room_is_found_and_filled(school: Site, server: SimulatedServer) -> None:
-    report(school)
-    work(school)
-    assert members(server) == {"@ada:sim": "join", "@bob:sim": "join"}
-    assert states(school) == {"ada": "in", "bob": "in"}
-
-
-def test_the_invitation_of_somebody_unenrolled_meanwhile_is_taken_back(
-    school: Site, server: SimulatedServer
+@pytest.mark.parametrize(
+    ("enrolled", "membership", "state"), [(True, "join", "in"), (False, "leave", "removed")]
+)
+def test_the_room_is_found_and_who_was_unenrolled_meanwhile_is_invited_no_more(
+    school: Site, server: SimulatedServer, enrolled: bool, membership: str, state: str
 ) -> None:
-    school.campus.add("1", teacher("ada"))
+    school.campus.add("1", teacher("ada"), *([student("bob")] if enrolled else []))
     report(school)
     work(school)
-    assert members(server) == {"@ada:sim": "join", "@bob:sim": "leave"}
-    assert states(school) == {"ada": "in", "bob": "removed"}
+    assert members(server) == {"@ada:sim": "join", "@bob:sim": membership}
+    assert states(school) == {"ada": "in", "bob": state}
 
 
 def test_the_invitation_of_an_account_not_used_any_more_is_taken_back(
