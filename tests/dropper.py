@@ -7,7 +7,8 @@ import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+from tests.any_method import AnyMethod
 
 
 class Dropper(http.server.ThreadingHTTPServer):
@@ -54,10 +55,10 @@ class Dropper(http.server.ThreadingHTTPServer):
             return True
 
 
-class _Relay(http.server.BaseHTTPRequestHandler):
+class _Relay(AnyMethod):
     server: Dropper
 
-    def _relay(self) -> None:
+    def any_method(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else None
         names = ("Authorization", "Content-Type")
@@ -77,8 +78,3 @@ class _Relay(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
-
-    do_GET = do_POST = do_PUT = do_DELETE = _relay  # noqa: N815  (named by http.server)
-
-    def log_message(self, *_args: Any) -> None:
-        pass

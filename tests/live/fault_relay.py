@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from tests.any_method import AnyMethod
+
 __all__ = ["JSON", "KINDS", "RelayServer", "Reply"]
 
 RESET = struct.pack("ii", 1, 0)
@@ -80,12 +82,12 @@ class RelayServer(http.server.ThreadingHTTPServer):
         pass  # the other end went away, which is what this is for
 
 
-class _Relay(http.server.BaseHTTPRequestHandler):
+class _Relay(AnyMethod):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: RelayServer
 
-    def _handle(self) -> None:
+    def any_method(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         self._body = self.rfile.read(length) if length else None
         path = self.path.partition("?")[0]
@@ -94,11 +96,6 @@ class _Relay(http.server.BaseHTTPRequestHandler):
             self._answer(self._ask())
         else:
             KINDS[fault.kind](self, fault)
-
-    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815  (named by http.server)
-
-    def log_message(self, *_args: Any) -> None:
-        pass
 
     def _ask(self) -> Reply:
         names = ("Authorization", "Content-Type")
