@@ -34,8 +34,8 @@ FEW = 2
 """So many people make no room faster to fill with its door open: closing it is an event too."""
 
 INVITED_AT_ONCE = 50
-"""So many people at the most are invited in the write that makes a room: it has to be answered
-in time by a server that is busy with several, and Synapse stores up to 100 events together."""
+"""So many people at the most are invited in the write that makes a room: it does not wait for
+hundreds of accounts, and has to be answered in time by a server that is busy with several."""
 
 
 @dataclass(frozen=True)
