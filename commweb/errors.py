@@ -16,9 +16,11 @@
         ├── Unreachable          no usable answer: network, timeout, 5xx, garbage
         ├── RateLimited          the homeserver asks us to wait
         ├── SignInNeeded         the stored session is dead; a person has to sign in
-        ├── RoomGone             the room is not there (any more)
+        ├── ProviderStopped      the acting account or the server can do nothing for anybody
+        ├── RoomGone             the room does not exist
         ├── RoomUnsettled        a half-made room of ours has to be waited for
         └── Refused              the answer is a definite no
+            └── UserLimitReached no new accounts and joins for now; all else goes on
 
 Messages are sentences for people. They hold no token, no reply body and no request header.
 """
@@ -33,6 +35,7 @@ __all__ = [
     "LeaseLost",
     "MisuseError",
     "ProviderError",
+    "ProviderStopped",
     "RateLimited",
     "Refused",
     "RoomGone",
@@ -42,6 +45,7 @@ __all__ = [
     "StaleSettings",
     "UnknownSetting",
     "Unreachable",
+    "UserLimitReached",
     "WrongAnswer",
 ]
 
@@ -85,12 +89,9 @@ class LeaseLost(CommWebError):
 class ProviderError(CommWebError):
     """A provider could not do what it was asked.
 
-    ``message`` is for people. ``retryable`` says whether trying again later can help,
-    ``retry_after_seconds`` how long the other side asked us to wait, ``status`` and ``errcode``
-    what it answered (HTTP status, Matrix error code).
+    ``message`` is for people. ``retry_after_seconds`` says how long the other side asked us to
+    wait, ``status`` and ``errcode`` what it answered (HTTP status, Matrix error code).
     """
-
-    retryable = False
 
     def __init__(
         self,
@@ -114,32 +115,33 @@ class AddressRefused(ProviderError):
 class Unreachable(ProviderError):
     """No usable answer came: connection, timeout, server fault or garbage."""
 
-    retryable = True
-
 
 class RateLimited(ProviderError):
     """The homeserver asks for a pause of ``retry_after_seconds``."""
-
-    retryable = True
 
 
 class SignInNeeded(ProviderError):
     """The stored session is dead. Work is kept until an admin signs in again."""
 
-    retryable = True
+
+class ProviderStopped(ProviderError):
+    """The server refuses the acting account whatever it asks (suspended, locked, terms not agreed,
+    not an administrator), or can work for nobody (no space left). It is nobody's own fault: the
+    provider's rooms wait, and go on by themselves when it is over. ``message`` carries the
+    server's own sentence, link and contact; ``errcode`` names the kind."""
 
 
 class RoomGone(ProviderError):
-    """The room does not exist on the homeserver (any more)."""
-
-    retryable = True
+    """The room does not exist on the homeserver: it said so of this very room."""
 
 
 class RoomUnsettled(ProviderError):
     """A half-made room of ours was found; wait ``retry_after_seconds``, then look again."""
 
-    retryable = True
-
 
 class Refused(ProviderError):
     """A definite no. Trying the same again does not help."""
+
+
+class UserLimitReached(Refused):
+    """The server takes no more people for now. New accounts and joins wait; removals go on."""

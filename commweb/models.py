@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
-    Boolean,
     ForeignKey,
     Index,
     Integer,
@@ -20,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     text,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -34,10 +34,14 @@ __all__ = [
     "Connection",
     "CourseChoice",
     "CourseOption",
+    "CreationAttempt",
     "Event",
+    "FoldRow",
     "MemberRow",
+    "PastAccount",
     "RoomRow",
     "SettingRow",
+    "UnclaimedRoom",
     "now",
 ]
 
@@ -59,7 +63,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON}
+    type_annotation_map = {
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        list[Any]: JSON,
+    }
 
 
 class SettingRow(Base):
@@ -70,14 +79,18 @@ class SettingRow(Base):
     scope: Mapped[str] = mapped_column(String(64), primary_key=True)
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     value: Mapped[str] = mapped_column(Text, default="")
-    sealed: Mapped[bool] = mapped_column(Boolean, default=False)
     version: Mapped[int] = mapped_column(Integer, default=0)
     updated_at: Mapped[datetime] = mapped_column(default=now)
     updated_by: Mapped[str] = mapped_column(String(255), default="")
 
 
 class Connection(Base):
-    """The one session with a provider's server: sealed tokens and who is refreshing them."""
+    """The one session with a provider's server: sealed tokens and who is refreshing them.
+
+    ``trouble``: what concerns the acting account or the server and stops all rooms, as a sentence
+    with the server's own words; ``trouble_code`` names it for programs. ``answered_at``: the
+    server's last good answer. ``orphans_sought_at``: when rooms without a course were last looked
+    for."""
 
     __tablename__ = "commweb_connection"
 
@@ -101,6 +114,11 @@ class Connection(Base):
     set_by: Mapped[str | None] = mapped_column(String(255))
     rotated_at: Mapped[datetime | None]
     blocked_until: Mapped[datetime | None]
+    trouble_code: Mapped[str | None] = mapped_column(String(64))
+    trouble: Mapped[str | None] = mapped_column(ToldText)
+    trouble_since: Mapped[datetime | None]
+    answered_at: Mapped[datetime | None]
+    orphans_sought_at: Mapped[datetime | None]
 
     def __repr__(self) -> str:
         return f"<Connection {self.provider} {self.state} generation={self.generation}>"
@@ -117,7 +135,6 @@ class CourseChoice(Base):
     room_mode: Mapped[str] = mapped_column(String(16), default="course")
     group_template: Mapped[str] = mapped_column(String(255), default="{room} - {group}")
     course_name: Mapped[str] = mapped_column(String(255), default="")
-    deleted_at: Mapped[datetime | None]
     look_at: Mapped[datetime | None] = mapped_column(index=True)
     version: Mapped[int] = mapped_column(default=0)
 
@@ -149,15 +166,29 @@ class Change(Base):
 class RoomRow(Base):
     """A room of a course or (``group_id`` not empty) of a group: what we last applied to it,
     and who is working on it. ``revision > synced_revision`` means there is work.
+
+    ``server_name``: the homeserver it was made on; empty until it is made. A room of a server that
+    is not connected now is not wanted and has no work. ``priority``: 0 for what the host reported,
+    more for what can wait. ``unsure``: how many more syncs an act without an answer asks for
+    (2: one at the server's first good answer, and one after that). ``gone_at``: when the server
+    said that the room is not there. ``held_kind`` and ``held_people``: what a person has to
+    confirm, and for whom; ``confirmed_people``: whom somebody confirmed. ``undone``: the keys of
+    what could not be done ("person:7", "picture"). ``open_level``: the level for messages before
+    the room was made read-only. ``chain``: the rooms it replaced, by upgrades. ``made_by_us``: the
+    acting account created it, so it may be deleted and repaired. ``course_gone``: the host no
+    longer has the course; "reported" (it said so) or "unreported". ``synced_at``: when the room
+    last equalled the course.
     """
 
     __tablename__ = "commweb_room"
     __table_args__ = (
-        UniqueConstraint("course_id", "group_id", "provider"),
+        UniqueConstraint("course_id", "group_id", "provider", "server_name"),
         UniqueConstraint("creation_key"),
+        UniqueConstraint("provider", "remote_id"),
         Index(
             "ix_commweb_room_due",
             "provider",
+            "priority",
             "next_attempt_at",
             sqlite_where=text("synced_revision < revision"),
             postgresql_where=text("synced_revision < revision"),
@@ -197,8 +228,22 @@ class RoomRow(Base):
     lease_until: Mapped[datetime | None]
     expected: Mapped[int] = mapped_column(default=0)
     unsure_until: Mapped[datetime | None]
+    unsure: Mapped[int] = mapped_column(default=0, server_default="0")
     pending_delete: Mapped[str | None] = mapped_column(Text)
     updated_at: Mapped[datetime] = mapped_column(default=now)
+    server_name: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")
+    gone_at: Mapped[datetime | None]
+    held_kind: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    held_people: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    confirmed_people: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    undone: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    open_level: Mapped[int | None]
+    chain: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    made_by_us: Mapped[bool] = mapped_column(default=True, server_default=true())
+    course_gone: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    synced_at: Mapped[datetime | None]
+    guests: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
 
 
 class MemberRow(Base):
@@ -217,29 +262,98 @@ class MemberRow(Base):
     applied_level: Mapped[int | None]
     state: Mapped[str] = mapped_column(String(16), default="waiting")
     reason: Mapped[str | None] = mapped_column(ToldText)
+    removed_at: Mapped[datetime | None]
+
+
+class PastAccount(Base):
+    """An account that commweb put, or meant to put, into a room: not wanted and inside, it is
+    removed, whoever let it in again."""
+
+    __tablename__ = "commweb_past_account"
+
+    room_id: Mapped[int] = mapped_column(
+        ForeignKey("commweb_room.id", ondelete="CASCADE"), primary_key=True
+    )
+    remote_user_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    person_id: Mapped[str] = mapped_column(String(255), default="")
+
+
+class CreationAttempt(Base):
+    """A key with which a room was asked for. Kept when the try is given up, so that a room the
+    server made late can be told to be ours. ``abandoned_at`` None: the room's row has it."""
+
+    __tablename__ = "commweb_creation_attempt"
+
+    creation_key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    provider: Mapped[str] = mapped_column(String(64))
+    server_name: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    course_id: Mapped[str] = mapped_column(String(255))
+    group_id: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    slug: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    abandoned_at: Mapped[datetime | None]
+
+
+class UnclaimedRoom(Base):
+    """A room that our account made for this installation and that no course has."""
+
+    __tablename__ = "commweb_unclaimed_room"
+
+    provider: Mapped[str] = mapped_column(String(64), primary_key=True)
+    remote_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, default="")
+    course_id: Mapped[str] = mapped_column(String(255), default="")
+    group_id: Mapped[str] = mapped_column(String(255), default="")
+    creation_key: Mapped[str | None] = mapped_column(String(64))
+    member_count: Mapped[int] = mapped_column(default=0)
+    found_at: Mapped[datetime] = mapped_column(default=now)
+    closing: Mapped[bool] = mapped_column(default=False)
+
+
+class FoldRow(Base):
+    """Who folded a course last, and why it cannot be folded. ``ticket`` grows with each fold: one
+    that read the host before a later one began does not count."""
+
+    __tablename__ = "commweb_fold"
+
+    course_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    ticket: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)
+    retry_at: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(ToldText)
 
 
 class Account(Base):
-    """The remote account used for a person, where it comes from, when it was last looked at.
+    """The remote account used for a person on one server, where it comes from, when it was last
+    looked at.
 
     ``origin``: linked (by the person), host (named by the host) or created (from the person's
     name, and made if there was none). ``made_user_id`` is the account that commweb made for the
-    person; it stays that person's while another one is used.
+    person; it stays that person's while another one is used. ``server_name``: the homeserver it
+    is used on (the connection's, not the account's own). ``intended_at``: when it was written down
+    before it was asked for; ``retired_at``: its person is gone.
     """
 
     __tablename__ = "commweb_account"
     __table_args__ = (
-        UniqueConstraint("provider", "remote_user_id"),
+        UniqueConstraint("provider", "server_name", "remote_user_id"),
         Index("ix_commweb_account_made_user_id", "made_user_id"),
+        Index("ix_commweb_account_person_id", "person_id"),
     )
 
     provider: Mapped[str] = mapped_column(String(64), primary_key=True)
+    server_name: Mapped[str] = mapped_column(
+        String(255), primary_key=True, default="", server_default=""
+    )
     person_id: Mapped[str] = mapped_column(String(255), primary_key=True)
     remote_user_id: Mapped[str] = mapped_column(String(255))
     origin: Mapped[str] = mapped_column(String(16), default="created")
     display_name: Mapped[str] = mapped_column(String(255), default="")
     checked_at: Mapped[datetime | None]
     made_user_id: Mapped[str | None] = mapped_column(String(255))
+    external_id: Mapped[str | None] = mapped_column(String(255))
+    intended_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
 
 
 class AccountProof(Base):

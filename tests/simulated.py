@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled
+from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled, Unreachable
 from commweb.i18n import lazy_gettext
 from commweb.providers.base import Backend, Provider, ProviderContext
 from commweb.providers.rooms import (
@@ -21,6 +21,7 @@ from commweb.providers.rooms import (
     Join,
     ObservedMember,
     ObservedRoom,
+    OwnRoom,
     Picture,
     Remove,
     RepairPower,
@@ -50,9 +51,18 @@ class SimulatedRoom:
     members: dict[str, ObservedMember] = field(default_factory=dict)
     levels: dict[str, int] = field(default_factory=dict)
     default_level: int = 0
-    read_only: bool = False
+    message_level: int = 0
+    invite_level: int = 0
     replaced_by: str | None = None
+    replaced_by_sender: str | None = None
+    predecessor: str | None = None
     open_door: bool = False
+    made_by: str = OWN
+    origin: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def read_only(self) -> bool:
+        return self.message_level > self.default_level
 
     def power(self, remote: str) -> float:
         if remote == self.creator:
@@ -72,8 +82,10 @@ class SimulatedServer:
     ``older``: new rooms are of a version before 12. ``half_made``: room ids by creation key;
     ``deleting``: how often each coming deletion says that it is still going on."""
 
-    def __init__(self, *, older: bool = False) -> None:
+    def __init__(self, *, older: bool = False, name: str = "sim") -> None:
         self.older = older
+        self.name = name
+        self.down = False
         self.rooms: dict[str, SimulatedRoom] = {}
         self.accounts: dict[str, str] = {}
         self.unusable: dict[str, str] = {}
@@ -87,19 +99,56 @@ class SimulatedServer:
         self.ids = itertools.count(1)
 
     def new_id(self) -> str:
-        return f"!sim{next(self.ids)}"
+        return f"!{self.name}{next(self.ids)}"
 
     def called(self, name: str) -> None:
         with self.lock:
             self.calls.append(name)
             fault = self.faults.pop(0) if self.faults else None
+        if self.down:
+            raise Unreachable("The homeserver does not answer.")
         if fault is not None:
             raise fault
 
 
 class SimulatedBackend(Backend):
+    own_id = OWN
+
     def __init__(self, server: SimulatedServer) -> None:
         self.server = server
+        self.server_name = server.name
+
+    def home_of(self, remote_user_id: str) -> str:
+        return remote_user_id.partition(":")[2]
+
+    def answers(self) -> bool:
+        return not self.server.down
+
+    def accept_invitation(self, room: RoomRef) -> None:
+        self.server.called("accept_invitation")
+        found = self._room(room)
+        seen = found.members.get(OWN)
+        if seen is None or seen.membership not in ("join", "invite"):
+            raise Refused("The acting account is not invited.", status=403)
+        found.members[OWN] = JOINED
+
+    def leave(self, room: RoomRef) -> None:
+        self.server.called("leave")
+        self._room(room).members[OWN] = ObservedMember("leave", by_self=True, by=OWN)
+
+    def own_rooms(self) -> Iterable[OwnRoom]:
+        self.server.called("own_rooms")
+        return [
+            OwnRoom(
+                room.id,
+                room.name,
+                room.key,
+                room.origin,
+                sum(room.is_in(remote) for remote in room.members if remote != OWN),
+            )
+            for room in self.server.rooms.values()
+            if room.made_by == OWN
+        ]
 
     def identify(self, username: str, taken: frozenset[str]) -> str:
         for suffix in itertools.chain([""], (f"-{n}" for n in itertools.count(2))):
@@ -142,6 +191,15 @@ class SimulatedBackend(Backend):
             read_only=found.read_only,
             replaced_by=found.replaced_by,
             open_door=found.open_door,
+            own_membership=found.members[OWN].membership if OWN in found.members else "",
+            own_membership_by=found.members[OWN].by if OWN in found.members else "",
+            message_level=found.message_level,
+            invite_level=found.invite_level,
+            creator=found.made_by,
+            creation_key=found.key,
+            origin=found.origin,
+            predecessor=found.predecessor,
+            replaced_by_sender=found.replaced_by_sender,
         )
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:
@@ -153,6 +211,8 @@ class SimulatedBackend(Backend):
         made.members.update({join.remote_user_id: INVITED for join in action.invited})
         made.members[OWN] = JOINED
         made.open_door = action.open_door
+        made.origin = dict(action.origin)
+        made.default_level = action.default_level
         made.levels = {key: level for key, level in action.levels.items() if key != OWN}
         if self.server.older:
             made.creator = None
@@ -214,7 +274,7 @@ class SimulatedBackend(Backend):
             return
         if found.power(remote) >= found.power(OWN):
             raise Refused("You cannot kick this account.", status=403)
-        found.members[remote] = ObservedMember("leave")
+        found.members[remote] = ObservedMember("leave", by=OWN)
 
     def set_name(self, room: RoomRef, action: SetName) -> None:
         self.server.called("set_name")
@@ -257,8 +317,13 @@ class SimulatedBackend(Backend):
                 found.levels.pop(remote)
             else:
                 found.levels[remote] = level
+        if action.default_level is not None:
+            found.default_level = action.default_level
+        if action.invite_level is not None:
+            found.invite_level = action.invite_level
         if action.read_only is not None:
-            found.read_only = action.read_only
+            closed = max(50, found.default_level + 1)
+            found.message_level = closed if action.read_only else action.open_level
 
     def close_door(self, room: RoomRef, action: CloseDoor) -> None:
         self.server.called("close_door")

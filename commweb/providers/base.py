@@ -6,7 +6,7 @@ network policy are handed in, and plain data comes back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from commweb.providers.rooms import (
     FoundRoom,
     Join,
     ObservedRoom,
+    OwnRoom,
     Picture,
     Remove,
     RepairPower,
@@ -90,8 +91,17 @@ class SignedIn:
 class Backend:
     """A provider at work on rooms. One per worker thread and job; `close` when done.
 
-    Every call may raise `commweb.errors.ProviderError`.
+    Every call may raise `commweb.errors.ProviderError`. What an error means is decided by the
+    provider, once: `RoomGone` and None are said of this very thing by its own server;
+    `ProviderStopped` concerns the acting account or the whole server; `UserLimitReached` stops
+    new accounts and joins; `Refused` is a definite no about this one thing; everything else is
+    `Unreachable`.
     """
+
+    own_id: str = ""
+    """The acting account's remote user id."""
+    server_name: str = ""
+    """The connected server's own name."""
 
     def identify(self, username: str, taken: frozenset[str]) -> str:
         """The remote user id for a person without a linked account, not one of ``taken``."""
@@ -107,9 +117,30 @@ class Backend:
         can still take it away."""
         return 100
 
+    def home_of(self, remote_user_id: str) -> str:
+        """The name of the server that the account belongs to; empty: there is only one."""
+        return ""
+
+    def answers(self) -> bool:
+        """Whether the server answers at all, asked with a short deadline. Never raises
+        `ProviderError`."""
+        return True
+
     def observe(self, room: RoomRef) -> ObservedRoom | None:
         """The room as it is now; None when it is gone."""
         raise NotImplementedError
+
+    def accept_invitation(self, room: RoomRef) -> None:
+        """Join ``room``, to which the acting account is invited."""
+        raise NotImplementedError
+
+    def leave(self, room: RoomRef) -> None:
+        """Take the acting account out of the room; not being in it is fine."""
+        raise NotImplementedError
+
+    def own_rooms(self) -> Iterable[OwnRoom]:
+        """The rooms that the acting account created for commweb, whatever installation."""
+        return ()
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:
         """Make the room, or find it; its remote id. Never makes a second one for the same key.

@@ -21,6 +21,7 @@ __all__ = [
     "Join",
     "ObservedMember",
     "ObservedRoom",
+    "OwnRoom",
     "Picture",
     "Remove",
     "RepairPower",
@@ -44,10 +45,12 @@ class RoomRef:
 
 @dataclass(frozen=True)
 class ObservedMember:
-    """``membership``: join, invite, leave, ban, knock. ``by_self``: the person did it himself."""
+    """``membership``: join, invite, leave, ban, knock. ``by_self``: the person did it themself;
+    ``by``: the account that did it (for a join, the last one that invited is not known)."""
 
     membership: str
     by_self: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ class ObservedRoom:
     ``own_id`` is the acting account. ``replaced_by``: the room was upgraded to that one.
     ``open_door``: the acting account made it so that anybody who knows the room's id may join,
     and has not closed it; a door that somebody opened in the chat does not count.
+    ``own_membership`` and ``own_membership_by``: the acting account's, and who set it.
+    ``message_level`` is the level needed to write, ``invite_level`` the one needed to invite.
+    ``creator`` made the room; ``creation_key`` and ``origin`` are what its first event says,
+    ``predecessor`` the room it says it replaces, ``replaced_by_sender`` who named its replacement.
     """
 
     remote_id: str
@@ -75,6 +82,29 @@ class ObservedRoom:
     read_only: bool = False
     replaced_by: str | None = None
     open_door: bool = False
+    own_membership: str = "join"
+    own_membership_by: str = ""
+    message_level: int = 0
+    invite_level: int = 0
+    creator: str = ""
+    creation_key: str = ""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    predecessor: str | None = None
+    replaced_by_sender: str | None = None
+    join_rule: str = "invite"
+    history_visibility: str = "shared"
+
+
+@dataclass(frozen=True)
+class OwnRoom:
+    """A room that the acting account created: what its first event says of it, and how many
+    people are in it besides that account."""
+
+    remote_id: str
+    name: str
+    creation_key: str
+    origin: Mapping[str, str]
+    member_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,6 +161,7 @@ class CreateRoom(Action):
     origin: Mapping[str, str]
     open_door: bool = False
     invited: tuple[Join, ...] = ()
+    default_level: int = 0
 
     def sentence(self) -> str:
         return _("Create the room %(name)s", name=self.name)
@@ -223,11 +254,15 @@ class SetPicture(Action):
 @dataclass(frozen=True)
 class SetLevels(Action):
     """Change power levels in one write. A level of None takes the person off the list.
-    ``read_only`` None leaves the level needed for messages alone."""
+    ``read_only`` None leaves the level needed for messages alone; False puts it back to
+    ``open_level``. ``default_level`` and ``invite_level``: None leaves them alone."""
 
     levels: Mapping[str, int | None]
     names: Mapping[str, str] = field(default_factory=dict, compare=False)
     read_only: bool | None = None
+    open_level: int = 0
+    default_level: int | None = None
+    invite_level: int | None = None
 
     def sentence(self) -> str:
         if not self.levels and self.read_only is not None:

@@ -180,10 +180,9 @@ def _store_course(
     course: Course | None,
     at: datetime,
 ) -> None:
-    values: dict[str, Any] = {"deleted_at": at, "look_at": None}
+    values: dict[str, Any] = {"look_at": None}
     if course is not None:
         values = {
-            "deleted_at": None,
             "course_name": course.full_name[:255],
             "look_at": _next_boundary(course, at),
         }
@@ -226,7 +225,7 @@ def _mark(connection: Connection, course_id: str, wanted: Iterable[tuple[str, st
         )
         connection.execute(
             statement.on_conflict_do_update(
-                index_elements=["course_id", "group_id", "provider"],
+                index_elements=["course_id", "group_id", "provider", "server_name"],
                 set_={
                     "wanted": True,
                     "status": case((RoomRow.status == "off", "pending"), else_=RoomRow.status),

@@ -6,11 +6,11 @@ the codes alone do not tell, so its English sentences are looked at too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from commweb.errors import Refused, RoomGone, RoomUnsettled
+from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled, Unreachable
 from commweb.i18n import gettext as _
 from commweb.net import Door
 from commweb.providers.base import Backend
@@ -35,6 +35,7 @@ from commweb.providers.rooms import (
     FoundRoom,
     Join,
     ObservedRoom,
+    OwnRoom,
     Picture,
     Remove,
     RepairPower,
@@ -74,6 +75,7 @@ class MatrixBackend(Backend):
         self._client = client
         self._door = door
         self._acting = acting
+        self.own_id, self.server_name = acting.user_id, acting.server_name
         self._accounts = Accounts(client, acting.server_name, rules.federate, sso_provider_id)
         self._maker = RoomMaker(client, acting.user_id, acting.server_name, rules)
 
@@ -88,6 +90,27 @@ class MatrixBackend(Backend):
             return "nowhere"
         local = identifiers.is_on(remote_user_id, self._acting.server_name)
         return "here" if local else "elsewhere"
+
+    def home_of(self, remote_user_id: str) -> str:
+        return identifiers.server_name_of(remote_user_id)
+
+    def answers(self) -> bool:
+        try:
+            self._client.whoami()
+        except Unreachable:
+            return False
+        except ProviderError:
+            return True  # a no is an answer
+        return True
+
+    def accept_invitation(self, room: RoomRef) -> None:
+        self._client.join(_id_of(room))
+
+    def leave(self, room: RoomRef) -> None:
+        self._client.leave(_id_of(room))
+
+    def own_rooms(self) -> Iterable[OwnRoom]:
+        return ()
 
     def highest_level(self) -> int:
         unlisted = creators_are_unlisted(self._client.default_room_version())

@@ -53,7 +53,7 @@ def rename(world: World, text: str) -> None:
     )
     world.execute(
         "INSERT INTO commweb_setting VALUES "
-        "('provider.matrix', 'sso_provider_id', ?, 0, 1, '2030-01-01 00:00:00', '1')",
+        "('provider.matrix', 'sso_provider_id', ?, 1, '2030-01-01 00:00:00', '1')",
         json.dumps(text),
     )
 

@@ -126,7 +126,7 @@ class World:
         )
         self.execute(
             "INSERT INTO commweb_setting VALUES ('provider.matrix', 'allow_chat_password', 'true', "
-            "0, 1, '2030-01-01 00:00:00', '1')"
+            "1, '2030-01-01 00:00:00', '1')"
         )
 
     def restore(self, on: bool = True) -> None:
