@@ -37,8 +37,14 @@ FRESH: Mapping[str, Any] = MappingProxyType(
         "reason": None,
         "rotated_at": None,
         "blocked_until": None,
+        "trouble_code": None,
+        "trouble": None,
+        "trouble_since": None,
+        "answered_at": None,
     }
 )
+# How long a good answer is not written down again.
+ANSWERED_FOR = timedelta(minutes=1)
 FORGOTTEN: Mapping[str, Any] = MappingProxyType(
     {
         **dict.fromkeys(("access", "refresh", "expires_at", "lifetime_seconds", "device_id")),
@@ -60,7 +66,12 @@ class TokenPair:
 
 @dataclass(frozen=True)
 class Session:
-    """The stored session as it was when read. ``generation`` grows with every new pair."""
+    """The stored session as it was when read. ``generation`` grows with every new pair.
+
+    ``trouble``: why the provider is stopped, though its session lives (the acting account or the
+    server); ``trouble_code`` names it for programs, ``trouble_since`` is when it began.
+    ``answered_at``: the server's last good answer, to the minute.
+    """
 
     pair: TokenPair
     previous: Secret | None
@@ -72,6 +83,10 @@ class Session:
     server_name: str | None
     set_at: datetime | None
     blocked_until: datetime | None = None
+    trouble_code: str | None = None
+    trouble: str | None = None
+    trouble_since: datetime | None = None
+    answered_at: datetime | None = None
 
 
 class TokenStore(Protocol):
@@ -98,6 +113,12 @@ class TokenStore(Protocol):
 
     def set_identity(self, generation: int, user_id: str, server_name: str) -> None:
         """Remember whose session it is (from whoami)."""
+
+    def stop(self, code: str, sentence: str) -> None:
+        """The server or the acting account stops every room; say so until `go_on`."""
+
+    def go_on(self) -> None:
+        """The server gave a good answer: what stopped the rooms is over."""
 
 
 class StoredTokens:
@@ -182,6 +203,37 @@ class StoredTokens:
         with self._database.write() as connection:
             self._update(
                 connection, self._own(generation), user_id=user_id, server_name=server_name
+            )
+
+    def stop(self, code: str, sentence: str) -> None:
+        with self._database.write() as connection:
+            row = self._row(connection, lock=True)
+            if (
+                row is None
+                or row.access is None
+                or (row.trouble_code, row.trouble) == (code, sentence)
+            ):
+                return
+            since = row.trouble_since if row.trouble_code else _clock(connection)
+            self._update(connection, trouble_code=code, trouble=sentence, trouble_since=since)
+
+    def go_on(self) -> None:
+        with self._database.read() as connection:
+            row = self._row(connection)
+            at = _clock(connection)
+        if row is None or row.access is None:
+            return
+        fresh = row.answered_at is not None and abs(at - row.answered_at) < ANSWERED_FOR
+        if fresh and row.trouble_code is None:
+            return
+        with self._database.write() as connection:
+            self._update(
+                connection,
+                Row.access.is_not(None),
+                answered_at=_clock(connection),
+                trouble_code=None,
+                trouble=None,
+                trouble_since=None,
             )
 
     def replace(
@@ -286,6 +338,10 @@ class StoredTokens:
             server_name=row.server_name,
             set_at=row.set_at,
             blocked_until=row.blocked_until,
+            trouble_code=row.trouble_code,
+            trouble=row.trouble,
+            trouble_since=row.trouble_since,
+            answered_at=row.answered_at,
         )
 
 

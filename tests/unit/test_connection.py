@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import text
+from sqlalchemy import event, text, update
 
 from commweb.connection import TokenPair
 from commweb.encryption import Secret
+from commweb.models import Connection as Row
+from commweb.models import now
 from tests.stored_session import BASE_URL, Stored
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -239,3 +241,56 @@ def test_an_identity_is_remembered_for_the_session_it_was_asked_for(stored: Stor
     session = tokens.read()
     assert session is not None
     assert (session.user_id, session.server_name) == ("@bot:hs.example", "hs.example")
+
+
+def test_what_stopped_the_rooms_is_said_since_it_began_until_the_server_answers(
+    stored: Stored,
+) -> None:
+    stored.save("a1", "r1")
+    tokens = stored.tokens()
+    tokens.stop("suspended", "The account is suspended.")
+    first = tokens.read()
+    assert first is not None
+    assert (first.trouble_code, first.trouble) == ("suspended", "The account is suspended.")
+    assert first.trouble_since is not None
+    assert first.state == "ok"
+    tokens.stop("locked", "The account is locked.")
+    second = tokens.read()
+    assert second is not None
+    assert (second.trouble_code, second.trouble_since) == ("locked", first.trouble_since)
+    tokens.go_on()
+    third = tokens.read()
+    assert third is not None
+    assert (third.trouble_code, third.trouble, third.trouble_since) == (None, None, None)
+    assert third.answered_at is not None
+
+
+def test_good_answers_are_written_down_once_a_minute(stored: Stored) -> None:
+    stored.save("a1", "r1")
+    tokens = stored.tokens()
+    tokens.go_on()
+    writes = []
+    event.listen(
+        stored.database.engine,
+        "before_cursor_execute",
+        lambda _c, _cur, statement, *_: writes.append(statement),
+    )
+    for _ in range(5):
+        tokens.go_on()
+    assert [one for one in writes if not one.startswith(("SELECT", "BEGIN"))] == []
+    with stored.database.write() as connection:
+        connection.execute(update(Row).values(answered_at=now() - timedelta(seconds=61)))
+    tokens.go_on()
+    session = tokens.read()
+    assert session is not None
+    assert session.answered_at is not None
+    assert now() - session.answered_at < timedelta(seconds=30)
+
+
+def test_new_tokens_begin_without_the_trouble_of_the_old(stored: Stored) -> None:
+    stored.save("a1", "r1")
+    stored.tokens().stop("suspended", "The account is suspended.")
+    stored.save("a2", "r2")
+    session = stored.tokens().read()
+    assert session is not None
+    assert (session.trouble_code, session.trouble, session.answered_at) == (None, None, None)
