@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
 
-__all__ = ["ANYTHING", "GUARD_PEOPLE", "MESSAGES", "GuardFacts", "Hold", "guard"]
+__all__ = [
+    "ANYTHING",
+    "GUARD_PEOPLE",
+    "MESSAGES",
+    "ROOM_GONE",
+    "UPGRADED",
+    "GuardFacts",
+    "Hold",
+    "guard",
+    "too_many_gone",
+]
 
 GUARD_PEOPLE = 10
 """Of fewer people each may leave unasked, as long as somebody stays."""
@@ -23,6 +33,15 @@ ANYTHING = "*"
 
 MESSAGES = "*messages"
 """In ``people`` and ``confirmed``: that the room is deleted with its messages."""
+
+ROOM_GONE = "*gone"
+"""In ``people`` and ``confirmed``: that a room the server no longer has is created anew."""
+
+UPGRADED = "*upgraded"
+"""In ``people`` and ``confirmed``: to go on with the old room of one upgraded in the chat."""
+
+GONE_ROOMS = 3
+GONE_SHARE = 10
 
 
 @dataclass(frozen=True)
@@ -84,6 +103,12 @@ def guard(facts: GuardFacts) -> Hold | None:
         return None
     kind = _kind(facts)
     return Hold(kind, _reason(kind, facts), asked) if kind else None
+
+
+def too_many_gone(gone: int, everything: int) -> bool:
+    """Whether so many of a provider's rooms are missing that the server is more likely at fault
+    than that somebody deleted them: more than three, and more than a tenth."""
+    return gone > GONE_ROOMS and gone * GONE_SHARE > everything
 
 
 def _asked(facts: GuardFacts) -> tuple[str, ...]:
