@@ -127,12 +127,18 @@ class CommWeb:
         report(current_state(), "course", course_id=course_id)
 
     def course_deleted(self, course_id: str) -> None:
-        """The course is gone."""
-        report(current_state(), "course", course_id=course_id)
+        """The course is gone for good: its rooms are closed. A course that the host no longer
+        has and that nobody reported keeps its rooms until a person decides."""
+        report(current_state(), "deleted", course_id=course_id)
 
     def person_changed(self, person_id: str) -> None:
-        """A person was renamed, suspended, reinstated or deleted."""
+        """A person was renamed, suspended or reinstated."""
         report(current_state(), "person", person_id=person_id)
+
+    def person_deleted(self, person_id: str) -> None:
+        """The person is gone for good: somebody with the same id is somebody else, and gets
+        another account."""
+        report(current_state(), "person_deleted", person_id=person_id)
 
     # What the host asks.
 

@@ -12,6 +12,7 @@ from flask import current_app
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from commweb.answers import ID_LENGTH, storable_id
 from commweb.errors import MisuseError
 from commweb.models import Change
 from commweb.state import State
@@ -37,9 +38,11 @@ def report(
 ) -> None:
     """Add one `Change` to the host's session; no flush, no commit.
 
-    ``kind``: created, course or person. Raises `MisuseError` for an id that is not a string.
+    ``kind``: one of `commweb.sync.reports.KINDS`. Raises `MisuseError` for an id that is not a
+    string or that no database can keep.
     """
     require_id(course_id or person_id)
+    _require_storable(course_id or person_id)
     state.db.session.info[FLAG] = True
     state.db.session.add(
         Change(course_id=course_id, person_id=person_id, kind=kind, provider=provider)
@@ -52,6 +55,15 @@ def require_id(given: object) -> None:
         raise MisuseError(
             f"commweb's ids are strings that are not empty, not {type(given).__name__}. "
             "Name the course or person by str(id), after the flush that gives it one."
+        )
+
+
+def _require_storable(given: str) -> None:
+    # The host's own commit would fail with it.
+    if not storable_id(given):
+        raise MisuseError(
+            f"commweb's ids have at most {ID_LENGTH} characters, without NUL and halves of "
+            "characters. Name the course or person by a shorter id."
         )
 
 

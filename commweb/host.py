@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from types import MappingProxyType
+from typing import Any, Self
 
 from commweb.errors import MisuseError
 
@@ -32,6 +33,7 @@ class Default(enum.Enum):
 
 
 DEFAULT = Default.DEFAULT
+NO_ACCOUNTS: Mapping[str, str] = MappingProxyType({})
 
 
 class Role(enum.Enum):
@@ -50,16 +52,51 @@ class Permission(enum.Enum):
     VIEW_COURSE = "view_course"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Person:
-    """Somebody the host knows. ``external_id`` is the id the SSO provider knows."""
+    """Somebody the host knows. ``external_id`` is the id the SSO provider knows.
+
+    ``accounts``: the accounts that the host knows to be this person's, by the provider's id, for
+    example ``{"matrix": "@ada:chat.example"}``. ``matrix_user_id`` is another way to give and to
+    read ``accounts["matrix"]``; where both are given it wins, so that `dataclasses.replace` works
+    with either.
+    """
 
     id: str
     username: str
     display_name: str
     active: bool = True
-    matrix_user_id: str | None = None
     external_id: str | None = None
+    accounts: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __init__(  # noqa: PLR0917  (in the order of the fields, as a dataclass has them)
+        self,
+        id: str,
+        username: str,
+        display_name: str,
+        active: bool = True,
+        matrix_user_id: str | None = None,
+        external_id: str | None = None,
+        accounts: Mapping[str, str] = NO_ACCOUNTS,
+    ) -> None:
+        # What is not a mapping stays, and is refused where the host's answers are checked.
+        given: Any = dict(accounts) if isinstance(accounts, Mapping) else accounts
+        if matrix_user_id is not None and isinstance(given, dict):
+            given["matrix"] = matrix_user_id
+        for name, value in (
+            ("id", id),
+            ("username", username),
+            ("display_name", display_name),
+            ("active", active),
+            ("external_id", external_id),
+            ("accounts", given),
+        ):
+            object.__setattr__(self, name, value)  # as a frozen dataclass does it
+
+    @property
+    def matrix_user_id(self) -> str | None:
+        """``accounts["matrix"]``, or None."""
+        return self.accounts.get("matrix")
 
 
 @dataclass(frozen=True)
@@ -109,6 +146,9 @@ class Host(ABC):
     context without a request. ``None`` means gone; a read that fails must raise and never
     answer empty, because commweb would take people out of rooms.
 
+    Ids are at most 255 characters and never used twice: a new course or person with the id of a
+    deleted one is somebody else.
+
     Raises `commweb.errors.MisuseError` when a subclass without one of the methods is made.
     """
 
@@ -153,3 +193,8 @@ class Host(ABC):
     @abstractmethod
     def person(self, id: str) -> Person | None:
         """The person, or None when gone."""
+
+    def check_password(self, person: Person, password: str) -> bool | None:
+        """Whether it is the person's password here. Optional; None: this site has no passwords,
+        or does not say. Asked before something that a stolen session should not be able to do."""
+        return None

@@ -168,16 +168,15 @@ class RoomRow(Base):
     and who is working on it. ``revision > synced_revision`` means there is work.
 
     ``server_name``: the homeserver it was made on; empty until it is made. A room of a server that
-    is not connected now is not wanted and has no work. ``priority``: 0 for what the host reported,
-    more for what can wait. ``unsure``: how many more syncs an act without an answer asks for
-    (2: one at the server's first good answer, and one after that). ``gone_at``: when the server
-    said that the room is not there. ``held_kind`` and ``held_people``: what a person has to
-    confirm, and for whom; ``confirmed_people``: whom somebody confirmed. ``undone``: the keys of
-    what could not be done ("person:7", "picture"). ``open_level``: the level for messages before
-    the room was made read-only. ``chain``: the rooms it replaced, by upgrades. ``made_by_us``: the
-    acting account created it, so it may be deleted and repaired. ``course_gone``: the host no
-    longer has the course; "reported" (it said so) or "unreported". ``synced_at``: when the room
-    last equalled the course.
+    is not connected now is not wanted and has no work. ``priority``: see `commweb.priority`.
+    ``unsure``: how many more syncs an act without an answer asks for (2: one at the server's first
+    good answer, and one after that). ``gone_at``: when the server said that the room is not there.
+    ``held_kind`` and ``held_people``: what a person has to confirm, and for whom;
+    ``confirmed_people``: whom somebody confirmed. ``undone``: the keys of what could not be done
+    ("person:7", "picture"). ``open_level``: the level for messages before the room was made read-
+    only. ``chain``: the rooms it replaced, by upgrades. ``made_by_us``: the acting account created
+    it, so it may be deleted and repaired. ``course_gone``: the host no longer has the course;
+    "reported" (it said so) or "unreported". ``synced_at``: when the room last equalled the course.
     """
 
     __tablename__ = "commweb_room"
@@ -312,7 +311,9 @@ class UnclaimedRoom(Base):
 
 class FoldRow(Base):
     """Who folded a course last, and why it cannot be folded. ``ticket`` grows with each fold: one
-    that read the host before a later one began does not count."""
+    that read the host before a later one began does not count. ``failures``: how often in a row
+    it failed; 0: it did not. ``retry_at``: when it is tried again. ``tried_id``: the newest report
+    that a failed fold had seen."""
 
     __tablename__ = "commweb_fold"
 
@@ -321,6 +322,7 @@ class FoldRow(Base):
     failures: Mapped[int] = mapped_column(default=0)
     retry_at: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(ToldText)
+    tried_id: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class Account(Base):

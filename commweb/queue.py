@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ __all__ = ["Queue", "make_queue"]
 
 NAME = "commweb"
 TASK = "commweb.work"
+MOST_SECONDS = 0.3
+"""How long a queue may keep the host's commit waiting."""
+SLOW_SECONDS = 0.1
+PAUSE_SECONDS = 5.0
+"""For how long a queue that failed slowly is left alone."""
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +41,7 @@ class Queue:
         self._huey: Any = None
         self._work: Callable[[], object] | None = None
         self._task: Any = None
+        self._quiet_until = 0.0
 
     @property
     def inline(self) -> bool:
@@ -60,14 +67,18 @@ class Queue:
             self._work()
 
     def wake(self, times: int = 1) -> None:
-        """Tell the worker that there is something to do."""
-        if self._make is None:
+        """Tell the worker that there is something to do. A queue that does not answer is left
+        alone for a while, so that not every commit waits for it."""
+        began = time.monotonic()
+        if self._make is None or began < self._quiet_until:
             return
         try:
             if self.huey is not None:
                 for _ in range(times):
                     self._task()
         except Exception as error:  # noqa: BLE001  (inside the host's commit nothing may escape)
+            if time.monotonic() - began > SLOW_SECONDS:
+                self._quiet_until = time.monotonic() + PAUSE_SECONDS
             log.warning(
                 "The worker could not be woken (%s); its sweep finds the work.",
                 type(error).__name__,
@@ -99,7 +110,7 @@ def make_queue(url: str | None, instance_path: str, secret: str, *, instance: st
         path = Path(parts.path.removeprefix("/") if parts.path.startswith("//") else parts.path)
         return Queue(lambda: _sqlite(name, path, serializer))
     if parts.scheme in ("redis", "rediss"):
-        return Queue(lambda: RedisHuey(name, url=url, serializer=serializer, results=False))
+        return Queue(lambda: _redis(name, url, serializer))
     raise MisuseError(
         "COMMWEB_QUEUE_URL must be empty, 'inline', sqlite:////path/to/file or redis://host/0."
     )
@@ -112,9 +123,27 @@ def _sqlite(name: str, path: Path, serializer: SignedSerializer) -> Huey:
         storage_class=_FileStorage,
         filename=str(path),
         fsync=False,
-        timeout=0.3,
+        timeout=MOST_SECONDS,
         results=False,
         serializer=serializer,
+    )
+
+
+def _redis(name: str, url: str, serializer: SignedSerializer) -> Huey:
+    """Redis, asked once and for a moment only: nothing is tried again inside the host's commit.
+    The worker asks now and then instead of waiting for an answer, which would need more time."""
+    from redis import ConnectionPool  # an optional dependency
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    pool = ConnectionPool.from_url(
+        url,
+        socket_connect_timeout=MOST_SECONDS,
+        socket_timeout=MOST_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return RedisHuey(
+        name, connection_pool=pool, blocking=False, serializer=serializer, results=False
     )
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from flask import Flask, current_app
 
+from commweb.answers import CheckedHost
 from commweb.config import Config
 from commweb.connection import Session, StoredTokens
 from commweb.database import Database
 from commweb.encryption import Sealer
 from commweb.errors import MisuseError
-from commweb.host import Host
 from commweb.net import NetworkPolicy
 from commweb.providers import Registry
 from commweb.providers.base import Provider, ProviderContext
@@ -50,7 +50,7 @@ class State:
 
     app: Flask
     db: Any
-    host: Host
+    host: CheckedHost
     config: Config
     database: Database
     sealer: Sealer

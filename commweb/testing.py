@@ -145,6 +145,11 @@ class HostContract:
                 f"groups({self.course_id!r}) does not list.",
             )
 
+    def test_ids_and_digests_can_be_kept(self) -> None:
+        """Ids have at most 255 characters, a picture's digest at most 128."""
+        problems = self._ask("answer", self.course_id).problems
+        _require(not problems, f"The course {self.course_id!r}: {' '.join(problems)}")
+
     def test_what_is_gone_is_none(self) -> None:
         """`Host.course` and `Host.person` for ids nobody has."""
         for absent in self.absent_ids:

@@ -116,6 +116,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "course_changed": lambda: comm.course_changed("7"),
     "course_deleted": lambda: comm.course_deleted("7"),
     "person_changed": lambda: comm.person_changed("7"),
+    "person_deleted": lambda: comm.person_deleted("7"),
     "course_status": lambda: comm.course_status("7", ADA),
     "navigation": lambda: comm.navigation(ADA),
     "provider_choices": comm.provider_choices,

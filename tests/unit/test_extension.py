@@ -135,3 +135,26 @@ def test_the_default_provider_is_none_while_the_subsystem_is_off(school: Site) -
         school.comm.set_enabled(True)
         assert school.comm.default_provider() == "simulated"
         assert school.comm.provider_choices() == [("", "None"), ("simulated", "Simulated")]
+
+
+@pytest.mark.parametrize("bad", ["x" * 256, "a\0b", "half \ud83d"])
+@pytest.mark.parametrize("call", ["course_created", "course_changed", "course_deleted",
+                                  "person_changed", "person_deleted"])  # fmt: skip
+def test_an_id_that_could_not_be_kept_is_refused_before_the_hosts_commit_fails_with_it(
+    school: Site, call: str, bad: str
+) -> None:
+    given = {"provider": None} if call == "course_created" else {}
+    with school.app.app_context():
+        with pytest.raises(MisuseError, match="at most 255 characters"):
+            getattr(school.comm, call)(bad, **given)
+        getattr(school.comm, call)("x" * 255, **given)
+        school.db.session.commit()
+        assert len(changes(school)) == 1
+
+
+def test_what_is_gone_for_good_is_reported_as_a_kind_of_its_own(school: Site) -> None:
+    with school.app.app_context():
+        school.comm.course_deleted("7")
+        school.comm.person_deleted("ada")
+        school.db.session.commit()
+        assert changes(school) == [("deleted", "7", ""), ("person_deleted", "", "ada")]

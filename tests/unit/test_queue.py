@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+import commweb.queue
 from commweb.errors import MisuseError
 from commweb.queue import Queue, make_queue
 
@@ -113,3 +116,37 @@ def test_an_inline_queue_sends_nothing() -> None:
 def test_an_address_that_is_not_understood_is_refused() -> None:
     with pytest.raises(MisuseError, match="COMMWEB_QUEUE_URL"):
         a_queue(Path("/nowhere"), "carrier-pigeon://loft")
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a Redis that takes every connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+
+
+@pytest.mark.local_server
+def test_a_silent_redis_holds_a_commit_for_a_third_of_a_second_and_the_next_not_at_all(
+    tmp_path: Path, silent: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(a_queue(tmp_path, silent)) as queue:
+        taken = []
+        for _commit in range(3):
+            began = time.monotonic()
+            queue.wake(4)
+            taken.append(time.monotonic() - began)
+    assert taken[0] < 0.6
+    assert max(taken[1:]) < 0.05
+    assert caplog.text.count("could not be woken (TimeoutError)") == 1
+
+
+@pytest.mark.local_server
+def test_a_redis_that_is_slow_once_is_asked_again_later(
+    tmp_path: Path, silent: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commweb.queue, "PAUSE_SECONDS", 0.1)
+    with closing(a_queue(tmp_path, silent)) as queue:
+        queue.wake()
+        time.sleep(0.15)
+        queue.wake()
+    assert caplog.text.count("could not be woken") == 2
