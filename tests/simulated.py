@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +35,12 @@ from commweb.providers.rooms import (
 
 OWN = "@bot:sim"
 JOINED = ObservedMember("join", by_self=True)
-INVITED = ObservedMember("invite")
+INVITED = ObservedMember("invite", by=OWN)
+TO_CHANGE_LEVELS = 100
+"""The level that a homeserver's preset asks for to change levels."""
+
+LARGEST_LEVELS = 64_000
+"""Bytes that the list of levels may take: an event of a homeserver holds 65536."""
 
 
 @dataclass
@@ -74,7 +80,20 @@ class SimulatedRoom:
 
     @property
     def own_can_manage(self) -> bool:
-        return self.power(OWN) >= 50
+        return self.power(OWN) >= max(TO_CHANGE_LEVELS, self.invite_level)
+
+    def shorten(self) -> None:
+        """As the real backend does when the list is too large for the server."""
+        frequent = Counter(self.levels.values()).most_common(1)
+        most = frequent[0][0] if frequent else 0
+        if self.default_level < most < 50:
+            self.default_level = most
+            self.levels = {key: level for key, level in self.levels.items() if level != most}
+
+    @property
+    def too_many_levels(self) -> bool:
+        listed = self.levels.items()
+        return sum(len(key) + len(str(level)) + 4 for key, level in listed) > LARGEST_LEVELS
 
 
 class SimulatedServer:
@@ -213,10 +232,19 @@ class SimulatedBackend(Backend):
         made.open_door = action.open_door
         made.origin = dict(action.origin)
         made.default_level = action.default_level
-        made.levels = {key: level for key, level in action.levels.items() if key != OWN}
+        made.invite_level = 50
+        made.levels = {
+            key: level
+            for key, level in action.levels.items()
+            if key != OWN and level != action.default_level
+        }
         if self.server.older:
             made.creator = None
             made.levels[OWN] = 100
+        if made.too_many_levels:
+            made.shorten()
+        while made.too_many_levels:
+            made.levels.pop(min(made.levels, key=lambda key: made.levels[key]))
         if action.picture is not None:
             made.picture_uri = self.upload(action.picture)
         self.server.rooms[made.id] = made
@@ -297,9 +325,8 @@ class SimulatedBackend(Backend):
         self._managed(room).picture_uri = uri
         return uri
 
-    def set_levels(self, room: RoomRef, action: SetLevels) -> None:
-        self.server.called("set_levels")
-        found = self._managed(room)
+    def _allowed(self, found: SimulatedRoom, action: SetLevels) -> dict[str, int | None]:
+        """What is different; refused when the acting account must not change that."""
         changed = {
             remote: level
             for remote, level in action.levels.items()
@@ -312,6 +339,13 @@ class SimulatedBackend(Backend):
             too_high = remote != OWN and found.power(remote) >= own
             if too_high or (level is not None and level > own):
                 raise Refused("You do not have permission to set this level.", status=403)
+        return changed
+
+    def set_levels(self, room: RoomRef, action: SetLevels) -> None:
+        self.server.called("set_levels")
+        found = self._managed(room)
+        changed = self._allowed(found, action)
+        before = dict(found.levels), found.default_level
         for remote, level in changed.items():
             if level is None:
                 found.levels.pop(remote)
@@ -319,6 +353,11 @@ class SimulatedBackend(Backend):
                 found.levels[remote] = level
         if action.default_level is not None:
             found.default_level = action.default_level
+        if found.too_many_levels:
+            found.shorten()
+            if found.too_many_levels:
+                found.levels, found.default_level = before
+                raise Refused("The levels are too large.", status=413, errcode="M_TOO_LARGE")
         if action.invite_level is not None:
             found.invite_level = action.invite_level
         if action.read_only is not None:
@@ -335,7 +374,7 @@ class SimulatedBackend(Backend):
         givers = [
             found.levels[remote] for remote in found.levels if remote != OWN and found.is_in(remote)
         ]
-        if found.creator is None and max(givers, default=0) >= 50:
+        if found.creator is None and max(givers, default=0) >= TO_CHANGE_LEVELS:
             found.levels[OWN] = max([*givers, found.levels.get(OWN, 0)])
             found.members[OWN] = JOINED
         seen = found.members.get(OWN)

@@ -10,8 +10,12 @@ import pytest
 
 from commweb.providers.matrix.provider import MatrixProvider
 from commweb.providers.matrix.session import HomeserverSession
+from commweb.site.homeserver import Homeserver
 from tests.contract.worlds import SimulatedWorld, SynapseWorld, World
 from tests.live.conftest import (  # noqa: F401  (fixtures)
+    ADMIN,
+    CHEAP_PASSWORDS,
+    MANY_LOGINS,
     admin_password,
     homeserver,
     lift_limits,
@@ -22,16 +26,31 @@ from tests.live.conftest import (  # noqa: F401  (fixtures)
 from tests.stored_session import Stored
 
 
-@pytest.fixture(params=["simulated", "simulated-older", "synapse"])
+@pytest.fixture(scope="session")
+def older_homeserver(
+    synapse_python: Path,  # noqa: F811  (a fixture)
+    admin_password: str,  # noqa: F811  (a fixture)
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Homeserver]:
+    """A second Synapse for the whole test process, which makes rooms of version 10."""
+    config = {**MANY_LOGINS, **CHEAP_PASSWORDS, "default_room_version": "10"}
+    server = Homeserver(tmp_path_factory.mktemp("older"), synapse_python, config=config)
+    with server:
+        server.register_admin(ADMIN, admin_password)
+        yield server
+
+
+@pytest.fixture(params=["simulated", "simulated-older", "synapse", "synapse-older"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    if request.param != "synapse":
-        yield SimulatedWorld(older=request.param == "simulated-older")
+    kind, _, older = request.param.partition("-")
+    if kind == "simulated":
+        yield SimulatedWorld(older=bool(older))
         return
-    yield from _synapse(request, tmp_path)
+    yield from _synapse(request, tmp_path, "older_homeserver" if older else "homeserver")
 
 
-def _synapse(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
-    server: Any = request.getfixturevalue("homeserver")
+def _synapse(request: pytest.FixtureRequest, folder: Path, fixture: str) -> Iterator[World]:
+    server: Any = request.getfixturevalue(fixture)
     mine = request.getfixturevalue("sign_in")(server)
     request.getfixturevalue("lift_limits")(server)
     stored = Stored.open(folder / "site.db")

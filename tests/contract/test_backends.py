@@ -290,6 +290,75 @@ def test_a_room_is_read_only_and_open_again(world: World) -> None:
         assert look(world, room).read_only is wanted
 
 
+def test_a_room_says_for_what_and_by_whom_it_was_made(world: World) -> None:
+    action = creation()
+    seen = look(world, ref_to(action, world.backend.create(ref_to(action), action)))
+    assert (seen.creator, seen.creation_key) == (world.own_id, action.creation_key)
+    assert dict(seen.origin) == dict(action.origin)
+    assert (seen.predecessor, seen.replaced_by_sender) == (None, None)
+    assert (seen.own_membership, seen.message_level, seen.invite_level) == ("join", 0, 50)
+    assert (seen.join_rule, seen.history_visibility) == ("invite", "shared")
+
+
+def test_the_level_for_messages_goes_back_to_what_it_was(world: World) -> None:
+    room = make_room(world)
+    world.change_levels(id_of(room), events_default=30)
+    was = look(world, room).message_level
+    assert was == 30
+    world.backend.set_levels(room, SetLevels({}, read_only=True, open_level=was))
+    assert look(world, room).message_level == 50
+    world.backend.set_levels(room, SetLevels({}, read_only=False, open_level=was))
+    assert (look(world, room).message_level, look(world, room).read_only) == (30, True)
+
+
+def test_everybodys_level_is_set_with_the_room_or_later(world: World) -> None:
+    ada, bob, cyd = (make_person(world, name) for name in ("ada", "bob", "cyd"))
+    room = make_room(world, levels={ada: 10, bob: 50, cyd: 0}, default_level=10)
+    assert look(world, room).default_level == 10
+    assert course_levels(world, room) == {bob: 50, cyd: 0}
+    for _time in range(2):
+        world.backend.set_levels(room, SetLevels({cyd: None}, default_level=20))
+        assert look(world, room).default_level == 20
+        assert course_levels(world, room) == {bob: 50}
+    assert look(world, room).own_can_manage
+
+
+def test_who_may_invite_is_a_level(world: World) -> None:
+    room = make_room(world)
+    for wanted in (40, 40, 0):
+        world.backend.set_levels(room, SetLevels({}, invite_level=wanted))
+        assert look(world, room).invite_level == wanted
+
+
+def many(world: World, count: int, level: int) -> dict[str, int]:
+    names = (f"student-with-a-long-name-{number}" for number in range(count))
+    return {world.backend.identify(name, frozenset()): level for name in names}
+
+
+def test_a_room_for_thousands_of_people_has_their_level_as_everybodys(world: World) -> None:
+    people, bob = many(world, 2600, 10), make_person(world, "bob")
+    room = make_room(world, levels={**people, bob: 50})
+    assert look(world, room).default_level == 10
+    assert course_levels(world, room) == {bob: 50}
+    other = make_room(world, levels={bob: 50})
+    world.backend.set_levels(other, SetLevels(people))
+    assert look(world, other).default_level == 10
+    assert course_levels(world, other) == {bob: 50}
+
+
+def test_moderators_by_the_thousand_are_refused_and_the_room_is_made(world: World) -> None:
+    people = many(world, 2600, 50)
+    room = make_room(world, levels=people)
+    seen = look(world, room)
+    assert seen.default_level == 0
+    assert 1000 < len(seen.levels) < 2600
+    assert seen.own_can_manage
+    with pytest.raises(Refused) as caught:
+        world.backend.set_levels(room, SetLevels(people))
+    assert (caught.value.status, caught.value.errcode) == (413, "M_TOO_LARGE")
+    assert look(world, room).levels == seen.levels
+
+
 def test_a_level_above_our_own_or_a_listed_creator_is_refused(world: World) -> None:
     room, ada = make_room(world), make_person(world, "ada")
     unwise = world.own_id if world.own_id in look(world, room).creators else ada
@@ -301,8 +370,11 @@ def test_a_level_above_our_own_or_a_listed_creator_is_refused(world: World) -> N
 def test_an_acting_account_out_of_its_room_comes_back_on_an_invitation(world: World) -> None:
     room = make_room(world)
     ada = member_of(world, "ada", room)
+    world.set_level(id_of(room), ada, 50)
     world.leave_ourselves(id_of(room))
-    assert not look(world, room).own_in_room
+    seen = look(world, room)
+    assert not seen.own_in_room
+    assert (seen.own_membership, seen.own_membership_by) == ("leave", world.own_id)
     bob = make_person(world, "bob")
     with pytest.raises(RoomUnsettled):
         join(world, room, bob)
@@ -311,6 +383,8 @@ def test_an_acting_account_out_of_its_room_comes_back_on_an_invitation(world: Wo
     with pytest.raises(Refused):
         world.backend.repair_power(room, RepairPower())
     world.invite_us(id_of(room), ada)
+    seen = look(world, room)
+    assert (seen.own_membership, seen.own_membership_by) == ("invite", ada)
     world.backend.repair_power(room, RepairPower())
     seen = look(world, room)
     assert (seen.own_in_room, seen.own_can_manage) == (True, True)
@@ -323,6 +397,9 @@ def test_an_upgraded_room_names_the_one_that_replaces_it(world: World) -> None:
     assert look(world, room).replaced_by == newer
     seen = look(world, RoomRef("1", "", room.creation_key, newer))
     assert (seen.name, seen.replaced_by) == ("Algebra", None)
+    assert (seen.predecessor, seen.creator) == (room.remote_id, world.own_id)
+    assert (seen.creation_key, dict(seen.origin)) == ("", {}), "an upgrade does not copy it"
+    assert look(world, room).replaced_by_sender == world.own_id
     assert follows(seen)
 
 

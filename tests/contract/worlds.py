@@ -39,6 +39,12 @@ class World(Protocol):
     def set_level(self, room_id: str, user: str, level: int) -> None:
         """A moderator gives the person a level."""
 
+    def change_levels(self, room_id: str, **levels: int) -> None:
+        """A moderator changes ``events_default``, ``invite`` or ``users_default``."""
+
+    def ban_us(self, room_id: str, user: str) -> None:
+        """``user``, listed above the acting account, bans it."""
+
     def upgrade(self, room_id: str) -> str:
         """Upgrade the room as the acting account; the new room's id."""
 
@@ -53,19 +59,30 @@ class SimulatedWorld:
         self.own_id = OWN
 
     def leave(self, room_id: str, user: str) -> None:
-        self.server.rooms[room_id].members[user] = ObservedMember("leave", by_self=True)
+        self.server.rooms[room_id].members[user] = ObservedMember("leave", True, user)
 
     def invite_us(self, room_id: str, user: str) -> None:
-        self.server.rooms[room_id].members[OWN] = ObservedMember("invite")
+        self.server.rooms[room_id].members[OWN] = ObservedMember("invite", by=user)
 
     def leave_ourselves(self, room_id: str) -> None:
         self.leave(room_id, OWN)
 
     def set_membership(self, room_id: str, user: str, membership: str) -> None:
-        self.server.rooms[room_id].members[user] = ObservedMember(membership)
+        self.server.rooms[room_id].members[user] = ObservedMember(membership, by=OWN)
 
     def set_level(self, room_id: str, user: str, level: int) -> None:
         self.server.rooms[room_id].levels[user] = level
+
+    def change_levels(self, room_id: str, **levels: int) -> None:
+        room = self.server.rooms[room_id]
+        room.message_level = levels.get("events_default", room.message_level)
+        room.invite_level = levels.get("invite", room.invite_level)
+        room.default_level = levels.get("users_default", room.default_level)
+
+    def ban_us(self, room_id: str, user: str) -> None:
+        room = self.server.rooms[room_id]
+        assert room.power(user) > room.power(OWN)
+        room.members[OWN] = ObservedMember("ban", by=user)
 
     def upgrade(self, room_id: str) -> str:
         old = self.server.rooms[room_id]
@@ -73,7 +90,8 @@ class SimulatedWorld:
         new.levels = dict(old.levels)
         new.members[OWN] = JOINED
         self.server.rooms[new.id] = new
-        old.replaced_by = new.id
+        new.predecessor = old.id
+        old.replaced_by, old.replaced_by_sender = new.id, OWN
         return new.id
 
     def close(self) -> None:
@@ -117,6 +135,14 @@ class SynapseWorld:
         content = dict(client.state(room_id, "m.room.power_levels"))
         content["users"] = {**content.get("users", {}), user: level}
         client.put_state(room_id, "m.room.power_levels", content)
+
+    def change_levels(self, room_id: str, **levels: int) -> None:
+        client = self._session.client
+        content = client.state(room_id, "m.room.power_levels")
+        client.put_state(room_id, "m.room.power_levels", {**content, **levels})
+
+    def ban_us(self, room_id: str, user: str) -> None:
+        self._as(user, room_id, "ban", {"user_id": self.own_id})
 
     def upgrade(self, room_id: str) -> str:
         path = f"/_matrix/client/v3/rooms/{quote(room_id, safe='')}/upgrade"

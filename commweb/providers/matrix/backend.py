@@ -18,14 +18,9 @@ from commweb.providers.matrix import identifiers
 from commweb.providers.matrix.accounts import Accounts, local_only
 from commweb.providers.matrix.client import MatrixClient
 from commweb.providers.matrix.creating import RoomMaker
-from commweb.providers.matrix.rooms import (
-    OWN_LEVEL,
-    NewRoomRules,
-    changed_levels,
-    creators_are_unlisted,
-    observed,
-)
-from commweb.providers.matrix.transport import MatrixRefused
+from commweb.providers.matrix.levels import OWN_LEVEL, changed_levels, smaller_levels
+from commweb.providers.matrix.rooms import NewRoomRules, creators_are_unlisted, observed
+from commweb.providers.matrix.transport import Json, MatrixRefused
 from commweb.providers.rooms import (
     AccountFacts,
     CloseDoor,
@@ -212,12 +207,31 @@ class MatrixBackend(Backend):
         raise Refused(_("The picture is larger than the homeserver takes."), status=413)
 
     def set_levels(self, room: RoomRef, action: SetLevels) -> None:
+        """A list that is too large is made smaller by giving everybody the most frequent level,
+        if that has no power over others."""
         room_id = _id_of(room)
         with _room_answers():
             content = self._client.state(room_id, "m.room.power_levels")
-            changed = changed_levels(content, action.levels, action.read_only)
-            if changed != content:
+            changed = changed_levels(content, action)
+            if changed == content:
+                return
+            try:
                 self._client.put_state(room_id, "m.room.power_levels", changed)
+            except MatrixRefused as error:
+                if error.status != 413:
+                    raise
+                smaller = smaller_levels(changed)
+                if smaller is None:
+                    raise _too_many_levels(error) from None
+                self._put_smaller(room_id, smaller)
+
+    def _put_smaller(self, room_id: str, content: Json) -> None:
+        try:
+            self._client.put_state(room_id, "m.room.power_levels", content)
+        except MatrixRefused as error:
+            if error.status != 413:
+                raise
+            raise _too_many_levels(error) from None
 
     def close_door(self, room: RoomRef, action: CloseDoor) -> None:
         with _room_answers():
@@ -272,6 +286,14 @@ class MatrixBackend(Backend):
         if not going_on:
             raise refusal
         return going_on[-1].delete_id
+
+
+def _too_many_levels(error: MatrixRefused) -> Refused:
+    return Refused(
+        _("The room's power levels are over 64 KB. Give most people the same level."),
+        status=error.status,
+        errcode=error.errcode,
+    )
 
 
 def _id_of(room: RoomRef) -> str:

@@ -8,21 +8,21 @@ being listed in ``m.room.power_levels`` and must not be listed there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from commweb.providers.matrix.levels import OWN_LEVEL, Levels, fitting_levels
 from commweb.providers.matrix.transport import Json
 from commweb.providers.rooms import CreateRoom, Join, ObservedMember, ObservedRoom
 
 __all__ = [
     "CREATION_KEY",
     "ORIGIN",
-    "OWN_LEVEL",
     "Birthmark",
     "NewRoomRules",
     "birthmark",
-    "changed_levels",
     "creation_content",
     "creators_are_unlisted",
     "observed",
@@ -30,19 +30,23 @@ __all__ = [
 
 CREATION_KEY = "org.commweb.creation_key"
 ORIGIN = "org.commweb.origin"
-READ_ONLY_LEVEL = 50
-OWN_LEVEL = 100
 ENCRYPTION = "m.megolm.v1.aes-sha2"
+MEMBERSHIPS = ("join", "invite", "leave", "ban", "knock")
+JOIN_RULES = ("public", "knock", "invite", "private", "restricted", "knock_restricted")
+HISTORY = ("world_readable", "shared", "invited", "joined")
+_ROOM_ID = re.compile(r"![\x21-\x7e]{1,254}")
 State = Mapping[tuple[str, str], Json]
 
 
 @dataclass(frozen=True)
 class NewRoomRules:
-    """What the settings say about new rooms; it cannot be changed later."""
+    """What the settings say about new rooms. But for ``invite_level``, the level needed to
+    invite, it cannot be changed later."""
 
     federate: bool = False
     encrypt: bool = False
     history_visibility: str = "shared"
+    invite_level: int = 50
 
 
 @dataclass(frozen=True)
@@ -79,44 +83,67 @@ def _text(content: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _level(value: object, default: int) -> int:
-    """A power level; room versions before 10 allow numbers written as text."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return default
-    try:
-        return int(value)
-    except ValueError:
-        return default
+def _one_of(words: tuple[str, ...], value: str, default: str) -> str:
+    return value if value in words else default
+
+
+def _room_id(content: Mapping[str, Any], key: str) -> str | None:
+    value = _text(content, key)
+    return value if _ROOM_ID.fullmatch(value) else None
 
 
 def observed(room_id: str, events: Iterable[Json], own_id: str) -> ObservedRoom | None:
-    """The room that the state events describe, seen by ``own_id``; None when there are none."""
+    """The room that the state events describe, seen by ``own_id``; None when there are none.
+
+    Whatever is malformed is read as if it was not there: members of the room write most of it.
+    """
     state = _by_key(events)
     if not state:
         return None
-    creators = _creators(state)
-    levels = {
-        name: _level(value, 0) for name, value in _mapping(_levels_of(state), "users").items()
-    }
-    default = _level(_levels_of(state).get("users_default"), 0)
-    own = float("inf") if own_id in creators else levels.get(own_id, default)
-    members = _members(state)
+    creators, levels, members = _creators(state), Levels(_levels_of(state)), _members(state)
+    listed = levels.users
+    power = float("inf") if own_id in creators else listed.get(own_id, levels.default)
+    own = members.get(own_id, ObservedMember(""))
+    create, tombstone = _content(state, "m.room.create"), _content(state, "m.room.tombstone")
+    rule = _text(_content(state, "m.room.join_rules"), "join_rule")
+    history = _text(_content(state, "m.room.history_visibility"), "history_visibility")
     return ObservedRoom(
         remote_id=room_id,
         name=_text(_content(state, "m.room.name"), "name"),
         topic=_text(_content(state, "m.room.topic"), "topic"),
         picture_uri=_text(_content(state, "m.room.avatar"), "url") or None,
         members=members,
-        levels=levels,
-        default_level=default,
+        levels=listed,
+        default_level=levels.default,
         creators=creators,
         own_id=own_id,
-        own_in_room=own_id in members and members[own_id].membership == "join",
-        own_can_manage=own >= _level_to_manage(_levels_of(state)),
-        read_only=_level(_levels_of(state).get("events_default"), 0) > default,
-        replaced_by=_text(_content(state, "m.room.tombstone"), "replacement_room") or None,
+        own_in_room=own.membership == "join",
+        own_can_manage=power >= levels.to_manage,
+        read_only=levels.messages > levels.default,
+        replaced_by=_room_id(tombstone, "replacement_room"),
         open_door=_is_open(state, own_id),
+        own_membership=own.membership,
+        own_membership_by=own.by,
+        message_level=levels.messages,
+        invite_level=levels.invite,
+        creator=_sender(state, "m.room.create"),
+        creation_key=_text(create, CREATION_KEY),
+        origin=_origin(create),
+        predecessor=_room_id(_mapping(create, "predecessor"), "room_id"),
+        replaced_by_sender=_sender(state, "m.room.tombstone") or None,
+        join_rule=_one_of(JOIN_RULES, rule, "invite"),
+        history_visibility=_one_of(HISTORY, history, "shared"),
     )
+
+
+def _sender(state: State, event_type: str, state_key: str = "") -> str:
+    return _text(state.get((event_type, state_key), {}), "sender")
+
+
+def _origin(create: Json) -> dict[str, str]:
+    """Which installation, course and group the room was made for."""
+    named = _mapping(create, ORIGIN).items()
+    return {name: value for name, value in named if isinstance(value, str)}
 
 
 def _is_open(state: State, own_id: str) -> bool:
@@ -138,19 +165,6 @@ def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _level_to_manage(levels: Json) -> int:
-    """The level that everything commweb does in a room needs."""
-    events = _mapping(levels, "events")
-    state_default = _level(levels.get("state_default"), 50)
-    changed = ("m.room.power_levels", "m.room.name", "m.room.topic", "m.room.avatar")
-    return max(
-        state_default,
-        _level(levels.get("kick"), 50),
-        _level(levels.get("invite"), 0),
-        *(_level(events.get(name), state_default) for name in changed),
-    )
-
-
 def _creators(state: State) -> frozenset[str]:
     create = state.get(("m.room.create", ""), {})
     content = _content(state, "m.room.create")
@@ -163,11 +177,13 @@ def _creators(state: State) -> frozenset[str]:
 
 def _members(state: State) -> dict[str, ObservedMember]:
     members = {}
-    for (event_type, state_key), event in state.items():
+    for event_type, state_key in state:
         if event_type == "m.room.member":
-            membership = _text(_content(state, event_type, state_key), "membership")
-            by_self = membership == "leave" and event.get("sender") == state_key
-            members[state_key] = ObservedMember(membership, by_self)
+            content = _content(state, event_type, state_key)
+            membership = _one_of(MEMBERSHIPS, _text(content, "membership"), "")
+            sender = _sender(state, event_type, state_key)
+            by_self = membership == "leave" and sender == state_key
+            members[state_key] = ObservedMember(membership, by_self, sender)
     return members
 
 
@@ -202,9 +218,6 @@ def creation_content(
     The alias is the only key that makes a repeated request harmless; it is not shown as the
     room's address. The creation key is in the first event, which nobody can change.
     """
-    users = {name: level for name, level in action.levels.items() if name != own_id}
-    if not creators_are_unlisted(room_version):
-        users[own_id] = OWN_LEVEL
     content: Json = {
         "preset": "private_chat",
         "visibility": "private",
@@ -219,7 +232,7 @@ def creation_content(
             *_initial_state(rules, picture_uri, open_door=action.open_door),
             *(_invitation(join) for join in action.invited if join.remote_user_id != own_id),
         ],
-        "power_level_content_override": {"users": users},
+        "power_level_content_override": _first_levels(action, own_id, room_version, rules),
     }
     if room_version != "1":
         # Named, because who is listed in the levels depends on it: the server's default may have
@@ -228,6 +241,19 @@ def creation_content(
     if action.topic:
         content["topic"] = action.topic
     return content
+
+
+def _first_levels(action: CreateRoom, own_id: str, room_version: str, rules: NewRoomRules) -> Json:
+    """What differs from the preset's levels. Its ``invite`` is 0: any member could bring in
+    anybody, also somebody who was removed."""
+    default = action.default_level
+    users = {
+        name: level for name, level in action.levels.items() if name != own_id and level != default
+    }
+    if not creators_are_unlisted(room_version):
+        users[own_id] = OWN_LEVEL
+    levels = {"users": users, "invite": min(rules.invite_level, OWN_LEVEL)}
+    return fitting_levels({**levels, "users_default": default} if default else levels)
 
 
 def _initial_state(rules: NewRoomRules, picture_uri: str | None, *, open_door: bool) -> list[Json]:
@@ -253,21 +279,3 @@ def _invitation(join: Join) -> Json:
     Synapse writes another one, and the person comes in all the same."""
     content = {"membership": "invite", "displayname": join.display_name}
     return {"type": "m.room.member", "state_key": join.remote_user_id, "content": content}
-
-
-def changed_levels(
-    content: Mapping[str, Any], levels: Mapping[str, int | None], read_only: bool | None
-) -> Json:
-    """The power levels with only ``users`` changed (None takes a person off the list), and the
-    level for messages where ``read_only`` says so. Everything else stays as it is."""
-    users = dict(_mapping(content, "users"))
-    for name, level in levels.items():
-        if level is None:
-            users.pop(name, None)
-        else:
-            users[name] = level
-    changed = {**content, "users": users}
-    if read_only is not None:
-        default = _level(content.get("users_default"), 0)
-        changed["events_default"] = max(READ_ONLY_LEVEL, default + 1) if read_only else 0
-    return changed

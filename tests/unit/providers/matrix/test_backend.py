@@ -338,6 +338,25 @@ def test_levels_are_read_changed_and_written_whole(http: Http, backend: Backend)
     assert http.sent() == {"users": {"@b:hs": 75, ANNA: 50}, "events": {"m.x": 100}}
 
 
+def test_a_list_of_levels_that_is_too_large_is_made_smaller(http: Http, backend: Backend) -> None:
+    users = {f"@s{number}:hs.example": 10 for number in range(3)}
+    http.on("GET", f"{STATE}/m.room.power_levels/", {"users": users})
+    http.refuse("PUT", f"{STATE}/m.room.power_levels/", 413, "M_TOO_LARGE")
+    http.on("PUT", f"{STATE}/m.room.power_levels/", {})
+    backend.set_levels(ROOM, SetLevels({ANNA: 50}))
+    assert http.sent() == {"users": {ANNA: 50}, "users_default": 10}
+
+
+@pytest.mark.parametrize("level", [10, 50])
+def test_levels_that_never_fit_are_told(http: Http, backend: Backend, level: int) -> None:
+    http.on("GET", f"{STATE}/m.room.power_levels/", {"users": {"@b:hs": level}})
+    http.refuse("PUT", f"{STATE}/m.room.power_levels/", 413, "M_TOO_LARGE")
+    with pytest.raises(Refused, match="over 64 KB") as caught:
+        backend.set_levels(ROOM, SetLevels({ANNA: level}))
+    assert (caught.value.status, caught.value.errcode) == (413, "M_TOO_LARGE")
+    assert len(http.asked) == (3 if level == 10 else 2)
+
+
 def test_levels_that_are_right_already_are_not_written(http: Http, backend: Backend) -> None:
     http.on("GET", f"{STATE}/m.room.power_levels/", {"users": {ANNA: 50}})
     backend.set_levels(ROOM, SetLevels({ANNA: 50}))

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from commweb.providers.matrix.rooms import (
     NewRoomRules,
     birthmark,
-    changed_levels,
     creation_content,
     creators_are_unlisted,
     observed,
 )
-from commweb.providers.rooms import CreateRoom, Join, ObservedMember
+from commweb.providers.rooms import CreateRoom, Join, ObservedMember, ObservedRoom
 
 RECORDED = Path(__file__).parent / "recorded"
 BOT = "@admin:localhost"
@@ -54,9 +53,9 @@ def test_a_recorded_room_is_read() -> None:
     assert room is not None
     assert (room.remote_id, room.name, room.topic, room.picture_uri) == ("!room", "N", "T", None)
     assert room.members == {
-        BOT: ObservedMember("join"),
-        "@student1:localhost": ObservedMember("leave"),
-        "@never:localhost": ObservedMember("leave"),
+        BOT: ObservedMember("join", by=BOT),
+        "@student1:localhost": ObservedMember("leave", by=BOT),
+        "@never:localhost": ObservedMember("leave", by=BOT),
     }
     assert room.levels == {"@teacher1:localhost": 50}
     assert (room.default_level, room.creators) == (0, frozenset({BOT}))
@@ -74,9 +73,9 @@ def test_somebody_who_left_by_himself_is_told_from_somebody_who_was_removed() ->
     banned = event("m.room.member", {"membership": "ban"}, "@c:hs", sender="@c:hs")
     room = observed("!room", changed(recorded(), left, removed, banned), BOT)
     assert room is not None
-    assert room.members["@a:hs"] == ObservedMember("leave", by_self=True)
-    assert room.members["@b:hs"] == ObservedMember("leave", by_self=False)
-    assert room.members["@c:hs"] == ObservedMember("ban", by_self=False)
+    assert room.members["@a:hs"] == ObservedMember("leave", by_self=True, by="@a:hs")
+    assert room.members["@b:hs"] == ObservedMember("leave", by_self=False, by=BOT)
+    assert room.members["@c:hs"] == ObservedMember("ban", by_self=False, by="@c:hs")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +149,84 @@ def test_a_door_is_ours_to_close_only_if_we_opened_it(
     assert room.open_door is is_ours
 
 
+def seen_of(*more: dict[str, Any]) -> ObservedRoom:
+    room = observed("!room", changed(recorded(), *more), BOT)
+    assert room is not None
+    return room
+
+
+def test_what_the_first_event_says_is_read() -> None:
+    create = {
+        "room_version": "12",
+        "org.commweb.creation_key": KEY,
+        "org.commweb.origin": {"instance": "i", "course": "42", "group": "", "odd": 5},
+        "predecessor": {"room_id": "!old"},
+    }
+    room = seen_of(event("m.room.create", create, sender="@a:hs"))
+    assert (room.creator, room.creation_key, room.predecessor) == ("@a:hs", KEY, "!old")
+    assert room.origin == {"instance": "i", "course": "42", "group": ""}
+
+
+def test_who_set_the_own_membership_and_who_named_the_replacement_are_read() -> None:
+    room = seen_of(
+        event("m.room.member", {"membership": "ban"}, BOT, sender="@prof:hs"),
+        event("m.room.tombstone", {"replacement_room": "!new"}, sender="@prof:hs"),
+    )
+    assert (room.own_membership, room.own_membership_by) == ("ban", "@prof:hs")
+    assert (room.own_in_room, room.replaced_by, room.replaced_by_sender) == (
+        False,
+        "!new",
+        "@prof:hs",
+    )
+
+
+def test_an_account_that_never_was_in_the_room_has_no_membership() -> None:
+    room = observed("!room", recorded(), "@somebody:hs")
+    assert room is not None
+    assert (room.own_membership, room.own_membership_by, room.own_in_room) == ("", "", False)
+
+
+def test_levels_rule_and_history_are_read() -> None:
+    room = seen_of(
+        event("m.room.power_levels", {"events_default": 25, "users_default": 10, "invite": 40}),
+        event("m.room.join_rules", {"join_rule": "knock"}),
+        event("m.room.history_visibility", {"history_visibility": "world_readable"}),
+    )
+    assert (room.message_level, room.default_level, room.invite_level) == (25, 10, 40)
+    assert room.read_only
+    assert (room.join_rule, room.history_visibility) == ("knock", "world_readable")
+
+
+def test_a_room_that_says_nothing_has_what_the_specification_says() -> None:
+    room = observed("!room", old_room({}), BOT)
+    assert room is not None
+    assert (room.message_level, room.default_level, room.invite_level) == (0, 0, 0)
+    assert (room.join_rule, room.history_visibility) == ("invite", "shared")
+    assert (room.creation_key, dict(room.origin), room.predecessor) == ("", {}, None)
+    assert (room.replaced_by, room.replaced_by_sender) == (None, None)
+
+
+@pytest.mark.parametrize("odd", [5, True, None, [], {"room_id": 5}, "", "new", "!" + "x" * 300])
+def test_odd_values_in_a_room_are_read_as_missing(odd: Any) -> None:
+    create = {
+        "room_version": "12",
+        "predecessor": {"room_id": odd},
+        "org.commweb.origin": odd,
+        "org.commweb.creation_key": odd if not isinstance(odd, str) else 5,
+    }
+    room = seen_of(
+        event("m.room.create", create),
+        event("m.room.tombstone", {"replacement_room": odd}),
+        event("m.room.join_rules", {"join_rule": odd}),
+        event("m.room.history_visibility", {"history_visibility": odd}),
+        event("m.room.member", {"membership": odd}, "@ada:hs"),
+    )
+    assert (room.predecessor, room.creation_key, room.replaced_by) == (None, "", None)
+    assert all(isinstance(value, str) for value in room.origin.values())
+    assert (room.join_rule, room.history_visibility) == ("invite", "shared")
+    assert room.members["@ada:hs"].membership == ""
+
+
 def test_picture_and_replacement_are_read() -> None:
     events = changed(
         recorded(),
@@ -174,14 +251,21 @@ KINDS = st.sampled_from(
         "m.room.name",
         "m.room.avatar",
         "m.room.tombstone",
+        "m.room.join_rules",
+        "m.room.history_visibility",
     ]
 )
+KEYS = (
+    "users users_default events_default invite kick events predecessor replacement_room "
+    "membership org.commweb.origin"
+)
+CONTENTS = JSON | st.fixed_dictionaries(dict.fromkeys(KEYS.split(), JSON))
 
 
 @given(
     st.lists(
         st.fixed_dictionaries(
-            {"type": KINDS, "state_key": st.text(max_size=3), "content": JSON, "sender": JSON}
+            {"type": KINDS, "state_key": st.text(max_size=3), "content": CONTENTS, "sender": JSON}
         ),
         max_size=6,
     )
@@ -224,7 +308,8 @@ def create(**changes: Any) -> CreateRoom:
 
 def content_for(version: str, **changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"rules": NewRoomRules(), "picture_uri": None, **changes}
-    mine = {key: values.pop(key) for key in ("open_door", "invited") if key in values}
+    asked = ("open_door", "invited", "levels", "default_level")
+    mine = {key: values.pop(key) for key in asked if key in values}
     action = create(**mine)
     return creation_content(
         action, alias_name="algebra-aaisem2e", own_id=BOT, room_version=version, **values
@@ -282,22 +367,34 @@ def test_the_settings_decide_what_cannot_be_changed_later() -> None:
 def test_the_acting_account_is_listed_only_where_creators_are() -> None:
     new = content_for("12")["power_level_content_override"]
     old = content_for("11")["power_level_content_override"]
-    assert new == {"users": {"@teacher1:hs": 50}}
-    assert old == {"users": {"@teacher1:hs": 50, BOT: 100}}
+    assert new["users"] == {"@teacher1:hs": 50}
+    assert old["users"] == {"@teacher1:hs": 50, BOT: 100}
 
 
-def test_only_the_users_of_the_power_levels_change() -> None:
-    before = {"users": {BOT: 100, "@a:hs": 50, "@hand:hs": 75}, "events": {"m.x": 100}, "ban": 50}
-    after = changed_levels(before, {"@a:hs": None, "@b:hs": 50}, None)
-    assert after == {**before, "users": {BOT: 100, "@hand:hs": 75, "@b:hs": 50}}
-    assert before["users"] == {BOT: 100, "@a:hs": 50, "@hand:hs": 75}
+@pytest.mark.parametrize(("asked", "expected"), [(50, 50), (0, 0), (1000, 100)])
+def test_the_preset_lets_any_member_invite_and_the_rules_do_not(asked: int, expected: int) -> None:
+    content = content_for("11", rules=NewRoomRules(invite_level=asked))
+    levels = content["power_level_content_override"]
+    assert levels == {"users": {"@teacher1:hs": 50, BOT: 100}, "invite": expected}
 
 
-@pytest.mark.parametrize(
-    ("read_only", "default", "expected"), [(True, 0, 50), (True, 50, 51), (False, 0, 0)]
-)
-def test_read_only_changes_the_level_for_messages(
-    read_only: bool, default: int, expected: int
-) -> None:
-    after = changed_levels({"users_default": default, "events_default": 7}, {}, read_only)
-    assert after["events_default"] == expected
+def test_who_has_everybodys_level_is_not_listed() -> None:
+    people = {"@ada:hs": 10, "@bob:hs": 0, "@teacher1:hs": 50}
+    levels = content_for("12", levels=people, default_level=10)["power_level_content_override"]
+    assert levels["users_default"] == 10
+    assert levels["users"] == {"@bob:hs": 0, "@teacher1:hs": 50}
+
+
+@pytest.mark.parametrize("level", [10, 50])
+def test_a_room_for_thousands_is_asked_for_in_what_one_event_holds(level: int) -> None:
+    people = {f"@student-{number:05}:school.example": level for number in range(3000)}
+    teachers = {"@teacher1:hs": 60}
+    content = content_for("11", levels=people | teachers)["power_level_content_override"]
+    assert len(json.dumps(content)) < 65_536
+    assert (content["users"]["@teacher1:hs"], content["users"][BOT]) == (60, 100)
+    if level == 10:
+        assert content["users_default"] == 10
+        assert len(content["users"]) == 2
+    else:
+        assert "users_default" not in content, "nobody who joins becomes a moderator by that"
+        assert len(content["users"]) > 1000
