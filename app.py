@@ -15,6 +15,7 @@ from flask_wtf import CSRFProtect
 
 from commweb.site import comm, db, views
 from commweb.site.config import configure, instance_folder
+from commweb.site.front import know_proxies, lead_to_paths_only, refuse_other_names
 from commweb.site.headers import send_security_headers
 from commweb.site.host import CourseSite
 from commweb.site.languages import speak_languages
@@ -29,6 +30,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """
     app = Flask(__name__, instance_path=instance_folder(HERE, config))
     configure(app, config)
+    know_proxies(app)
+    refuse_other_names(app)
     db.init_app(app)
     Bootstrap5(app)
     CSRFProtect(app)
@@ -37,4 +40,5 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     speak_languages(app)
     comm.init_app(app, db=db, host=CourseSite())
     send_security_headers(app)
+    lead_to_paths_only(app)
     return app

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from flask import Flask
@@ -14,6 +15,7 @@ from flask import Flask
 __all__ = ["configure", "instance_folder"]
 
 MEBIBYTE = 1024 * 1024
+LOOPBACK_NAMES = ("127.0.0.1", "localhost")
 
 DEFAULTS: Mapping[str, Any] = {
     "SITE_NAME": "Course site",
@@ -24,8 +26,11 @@ DEFAULTS: Mapping[str, Any] = {
     "WTF_CSRF_TIME_LIMIT": None,  # as long as the session: nobody loses a long text
     "MAX_CONTENT_LENGTH": 6 * MEBIBYTE,
     "MAX_IMAGE_BYTES": 2 * MEBIBYTE,
-    "LOGIN_LIMIT": "10 per minute",  # failures, for each address and user name
-    "LOGIN_LIMIT_BY_ADDRESS": "60 per minute",
+    "LOGIN_LIMIT": "10 per minute; 50 per hour",  # failures, for each account and address
+    "LOGIN_LIMIT_BY_ACCOUNT": "30 per minute; 300 per hour",  # from anywhere
+    "LOGIN_LIMIT_BY_ADDRESS": "300 per minute",  # whatever the account
+    "TRUSTED_PROXIES": 0,  # how many proxies in front of the site set X-Forwarded-For and -Proto
+    "TRUSTED_HOSTS": None,  # names the site answers to; None: that of SITE_URL, and loopback's
     "RATELIMIT_STORAGE_URI": "memory://",
     "PASSWORD_HASHING": {},  # arguments of argon2.PasswordHasher
     "BOOTSTRAP_SERVE_LOCAL": True,
@@ -46,7 +51,8 @@ def instance_folder(root: Path, config: Mapping[str, Any] | None = None) -> str:
 
 def configure(app: Flask, overrides: Mapping[str, Any] | None = None) -> None:
     """Fill ``app.config``: defaults, then ``FLASK_...``, then ``overrides``; then missing keys
-    come from the instance folder. Raises `RuntimeError` for a key file without a key.
+    come from the instance folder. Raises `RuntimeError` for a key file without a key, or a number
+    of proxies that is none.
     """
     config = app.config
     config.from_mapping(DEFAULTS)
@@ -54,6 +60,8 @@ def configure(app: Flask, overrides: Mapping[str, Any] | None = None) -> None:
     config.from_mapping(overrides or {})
     if not config["SITE_URL"]:
         config["SITE_URL"] = f"http://127.0.0.1:{os.environ.get('PORT') or 5000}"
+    config["TRUSTED_HOSTS"] = _trusted_hosts(config)
+    config["TRUSTED_PROXIES"] = _trusted_proxies(config["TRUSTED_PROXIES"])
     folder = Path(app.instance_path)
     if not config["SECRET_KEY"]:
         config["SECRET_KEY"] = _key(folder / "secret_key", lambda: secrets.token_urlsafe(48))
@@ -64,6 +72,23 @@ def configure(app: Flask, overrides: Mapping[str, Any] | None = None) -> None:
     if str(config["SQLALCHEMY_DATABASE_URI"]).startswith("sqlite"):
         # Web and worker write the same file: wait for each other instead of failing.
         config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", {"connect_args": {"timeout": 15}})
+
+
+def _trusted_hosts(config: Mapping[str, Any]) -> list[str]:
+    """As Werkzeug wants them: names without ports; a leading dot means a whole domain."""
+    named = config["TRUSTED_HOSTS"]
+    if named:
+        return named.replace(",", " ").split() if isinstance(named, str) else list(named)
+    own = urlsplit(config["SITE_URL"]).hostname
+    return [*LOOPBACK_NAMES, *([own] if own and own not in LOOPBACK_NAMES else ())]
+
+
+def _trusted_proxies(number: Any) -> int:
+    if isinstance(number, bool) or not str(number).isdecimal():
+        raise RuntimeError(
+            f"TRUSTED_PROXIES must be the number of proxies in front of the site, not {number!r}."
+        )
+    return int(number)
 
 
 def _key(path: Path, make: Callable[[], str]) -> str:

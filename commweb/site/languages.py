@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel
 
-from commweb.site.views.auth import safe_path
+from commweb.site.paths import safe_path
 
 __all__ = ["LANGUAGES", "speak_languages"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import secrets
 import unicodedata
-from datetime import date
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from flask_babel import lazy_gettext
@@ -14,7 +14,17 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from commweb.site import Base
 
-__all__ = ["Course", "Enrolment", "Group", "GroupMode", "Picture", "Role", "User", "fold"]
+__all__ = [
+    "Course",
+    "Enrolment",
+    "Group",
+    "GroupMode",
+    "Login",
+    "Picture",
+    "Role",
+    "User",
+    "fold",
+]
 
 AnyEnum = TypeVar("AnyEnum", bound=enum.Enum)
 
@@ -62,7 +72,7 @@ group_member = Table(
 
 class User(Base):
     """A person. ``password_hash`` None: cannot log in. ``login_key`` is in every session of the
-    person; a new one ends them all.
+    person; a new one ends them all. ``logins`` are the browsers they are logged in with.
     """
 
     __tablename__ = "person"
@@ -79,6 +89,7 @@ class User(Base):
     enrolments: Mapped[list[Enrolment]] = relationship(
         back_populates="user", cascade="all, delete-orphan"
     )
+    logins: Mapped[list[Login]] = relationship(cascade="all, delete-orphan")
 
     def __init__(self, username: str, full_name: str, *, is_admin: bool = False) -> None:
         self.username = username
@@ -110,6 +121,20 @@ class User(Base):
 
     def get_id(self) -> str:
         return f"{self.id}:{self.login_key}"
+
+
+class Login(Base):
+    """One browser that is logged in. A session counts only while its row is there.
+
+    ``digest`` is the SHA-256, in hex, of a random key that only the session holds; ``began`` is
+    in UTC.
+    """
+
+    __tablename__ = "login"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    began: Mapped[datetime]
 
 
 class Course(Base):

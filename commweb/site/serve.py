@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from commweb.errors import CommWebError
 from commweb.site.children import Child, watched_module
 from commweb.site.choices import ROOT, Choices, ServeError, child_environment, read_choices
+from commweb.site.front import server_options
 from commweb.site.homeserver import Homeserver, HomeserverError
 from commweb.site.homeserver_config import LOOPBACK, port_is_free
 from commweb.site.homeserver_setup import bring_up, connect
@@ -202,7 +203,8 @@ def _serve_pages(port: int) -> int:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, leave)
-    waitress.serve(_make_app(), host=LOOPBACK, port=port, threads=8)
+    app = _make_app()
+    waitress.serve(app, host=LOOPBACK, port=port, threads=8, **server_options(app))
     return 0
 
 

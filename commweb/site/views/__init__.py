@@ -11,6 +11,7 @@ from werkzeug.routing import IntegerConverter, Map
 from commweb.site import comm
 from commweb.site.host import as_person
 from commweb.site.login import visitor
+from commweb.site.throttle import throttle
 from commweb.site.views import auth, courses, errors, members, people
 
 __all__ = ["register"]
@@ -30,7 +31,7 @@ def register(app: Flask) -> None:
     app.url_map.converters["int"] = RowNumber
     for pages in (auth, courses, members, people):
         app.register_blueprint(pages.blueprint)
-    auth.throttle(app)
+    throttle(app)
     errors.register(app)
     app.before_request(_forms_only)
     app.add_url_rule("/", "home", _home)

@@ -2,59 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from flask import Blueprint, Flask, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
-from flask_login import login_user
 from sqlalchemy import select
 
 from commweb.site import db
 from commweb.site.forms import LoginForm
-from commweb.site.login import visitor
+from commweb.site.login import begin_session, end_session, visitor
 from commweb.site.models import User, fold
 from commweb.site.passwords import passwords
+from commweb.site.paths import safe_path
+from commweb.site.throttle import count_as_failed, remember_browser
 
-__all__ = ["blueprint", "safe_path", "throttle"]
+__all__ = ["blueprint"]
 
 blueprint = Blueprint("auth", __name__)
 
-WRONG = lazy_gettext("The user name or the password is not right.")
+WRONG = lazy_gettext("Wrong user name or password.")
 SUSPENDED = lazy_gettext("This account is suspended. Ask an administrator.")
-SAFE_PATH = re.compile(r"/(?![/\\])[^\\\s\x00-\x1f\x7f]*")
-
-
-def safe_path(text: str | None) -> str | None:
-    """``text`` if it is a path of this site and cannot be read as another one's address."""
-    return text if text and len(text) < 2000 and SAFE_PATH.fullmatch(text) else None
-
-
-def throttle(app: Flask) -> None:
-    """Limit failed logins by ``LOGIN_LIMIT`` and ``LOGIN_LIMIT_BY_ADDRESS``.
-
-    A limiter keeps its counters itself, so each app gets its own.
-    """
-    limiter = Limiter(get_remote_address, app=app)
-    view: Any = app.view_functions["auth.login"]
-    for limit, key in (
-        (app.config["LOGIN_LIMIT"], _address_and_name),
-        (app.config["LOGIN_LIMIT_BY_ADDRESS"], get_remote_address),
-    ):
-        view = limiter.limit(limit, key_func=key, methods=["POST"], deduct_when=_failed)(view)
-    app.view_functions["auth.login"] = view
-
-
-def _address_and_name() -> str:
-    return f"{get_remote_address()} {fold(request.form.get('username', ''))[:64]}"
-
-
-def _failed(_response: object) -> bool:
-    return bool(g.get("login_failed", False))
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
@@ -66,10 +35,9 @@ def login() -> ResponseReturnValue:
     if form.validate_on_submit():
         user, problem = _check(form.username.data, form.password.data)
         if user:
-            session.clear()  # nothing set before the login lives on after it
-            login_user(user)
-            return redirect(onward, 303)
-        g.login_failed = True
+            begin_session(user)
+            return remember_browser(redirect(onward, 303), user.username)
+        count_as_failed()
         form.password.errors = [problem]
     return render_template("auth/login.html", form=form), 422 if form.errors else 200
 
@@ -90,6 +58,6 @@ def _check(username: str, password: str) -> tuple[User | None, Any]:
 
 @blueprint.post("/logout")
 def logout() -> ResponseReturnValue:
-    session.clear()
-    flash(_("You are logged out."), "success")
+    end_session()
+    flash(_("You have logged out."), "success")
     return redirect(url_for("auth.login"), 303)

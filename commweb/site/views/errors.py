@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, render_template
+from flask import Flask, Response, render_template, request
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext, ngettext
 from flask_babel import lazy_gettext as _
 from flask_limiter.errors import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
+
+from commweb.site.login import login_address, visitor
+from commweb.site.paths import form_page
+from commweb.site.throttle import seconds_to_wait
 
 __all__ = ["register"]
 
@@ -18,18 +24,28 @@ PAGES = {
     401: (_("Please log in"), _("You have to log in to see this page.")),
     403: (_("Not allowed"), _("Your account is not allowed to do this.")),
     404: (_("Page not found"), _("There is nothing at this address.")),
-    405: (_("This did not work"), _("This address cannot be opened in this way.")),
-    413: (_("Too large"), _("What was sent is too large for this site.")),
-    429: (
-        _("Too many attempts"),
-        _("There were too many failed attempts to log in. Wait a minute, then try again."),
-    ),
+    405: (_("This did not work"), _("This page cannot be opened from a link.")),
+    413: (_("Too large"), _("Too large: at most 2 MB for a picture, 6 MB for a form.")),
     500: (
         _("Something went wrong"),
-        _("The site made a mistake. It has been noted. Try again later."),
+        _("Something went wrong. We have recorded it; try again in a minute."),
     ),
 }
-EXPIRED = _("The form is not valid any more. Go back, load the page again and send it once more.")
+EXPIRED = _("This page has expired. Reload it and try again.")
+LOGGED_OUT = _("You were logged out. Log in and send the form again.")
+OTHER_NAME = (
+    "This site does not answer to the host name of this request.\n"
+    "An operator can allow it: FLASK_TRUSTED_HOSTS, or FLASK_SITE_URL.\n"
+)
+
+
+@dataclass(frozen=True)
+class WayOn:
+    """The link below an error. ``keeps`` True: the browser keeps what was typed into the form."""
+
+    url: str
+    text: Any
+    keeps: bool = False
 
 
 def register(app: Flask) -> None:
@@ -38,26 +54,61 @@ def register(app: Flask) -> None:
 
 
 def _page(error: HTTPException) -> ResponseReturnValue:
+    if isinstance(error, SecurityError):
+        # No page: nothing of the site has an address under a name that is not its own.
+        return Response(OTHER_NAME, 400, mimetype="text/plain")
     code = error.code or 500
     if code < 400 or error.response is not None:
         return error.get_response()
-    heading, sentence = PAGES.get(code, (error.name, ""))
+    headers = [(n, v) for n, v in error.get_headers() if n.lower() in ("allow", "retry-after")]
+    if isinstance(error, RateLimitExceeded):
+        headers.append(("Retry-After", str(seconds_to_wait())))
+    heading, sentence = _words(error, code)
     page = render_template(
         "errors/500.html" if code >= 500 else "errors/error.html",
         code=code,
         heading=heading,
-        sentence=_said(error) or sentence,
+        sentence=sentence,
+        way_on=_way_on(error),
     )
-    headers = [(n, v) for n, v in error.get_headers() if n.lower() in ("allow", "retry-after")]
-    if isinstance(error, RateLimitExceeded):
-        headers.append(("Retry-After", "60"))
     return page, code, headers
 
 
-def _said(error: HTTPException) -> Any:
-    """What whoever raised the error said about it, if that is meant for people."""
+def _words(error: HTTPException, code: int) -> tuple[Any, Any]:
+    """Heading and sentence; what whoever raised the error said, if that is meant for people."""
+    heading, sentence = PAGES.get(code, (error.name, ""))
+    if isinstance(error, RateLimitExceeded):
+        return gettext("Too many attempts"), _too_many()
     if isinstance(error, CSRFError):
-        return EXPIRED
-    if isinstance(error, RateLimitExceeded) or error.description == type(error).description:
+        return heading, LOGGED_OUT if _was_logged_out() else EXPIRED
+    said = error.description if error.description != type(error).description else None
+    return heading, said or sentence
+
+
+def _too_many() -> Any:
+    seconds = seconds_to_wait()
+    if seconds < 60:
+        return ngettext(
+            "There were too many failed attempts to log in. Try again in %(num)d second.",
+            "There were too many failed attempts to log in. Try again in %(num)d seconds.",
+            seconds,
+        )
+    return ngettext(
+        "There were too many failed attempts to log in. Try again in %(num)d minute.",
+        "There were too many failed attempts to log in. Try again in %(num)d minutes.",
+        -(-seconds // 60),
+    )
+
+
+def _was_logged_out() -> bool:
+    return request.endpoint != "auth.login" and visitor() is None
+
+
+def _way_on(error: HTTPException) -> WayOn | None:
+    """Where a refused form goes on; None: to the courses."""
+    if not isinstance(error, CSRFError):
         return None
-    return error.description
+    back = form_page()
+    if visitor() is None:
+        return WayOn(login_address(back), gettext("Log in"), keeps=True)
+    return WayOn(back, gettext("Go back to the form"), keeps=True) if back else None

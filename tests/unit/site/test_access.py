@@ -74,7 +74,7 @@ def test_a_form_without_its_token_changes_nothing(school):
     browser.token = ""
     answer = browser.post("/courses/new", full_name="Chemistry", short_name="CHEM")
     assert answer.status_code == 400
-    assert "not valid any more" in answer.text
+    assert "This page has expired. Reload it and try again." in answer.text
     assert "Chemistry" not in browser.get("/courses/").text
 
 

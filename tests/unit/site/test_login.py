@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from flask import session
 from sqlalchemy import select
 
@@ -10,10 +9,8 @@ from commweb.site import db
 from commweb.site.models import User
 from commweb.site.passwords import Passwords
 from commweb.site.seed import seed
-from commweb.site.views.auth import safe_path
-from tests.unit.site.conftest import Browser
 
-WRONG = "The user name or the password is not right."
+WRONG = "Wrong user name or password."
 
 
 def test_the_front_page_leads_to_the_courses(school):
@@ -134,26 +131,6 @@ def test_a_login_leads_on_to_the_page_that_was_wanted(school):
     assert browser.login("admin", path=wanted).location == "/courses/1?a=b"
 
 
-@pytest.mark.parametrize(
-    "elsewhere",
-    [
-        "https://elsewhere.example/",
-        "//elsewhere.example",
-        "/\\elsewhere.example",
-        "\\\\elsewhere.example",
-        "/\t/elsewhere.example",
-        "/ok\r\nX-Header: 1",
-        "javascript:alert(1)",
-        "courses/",
-        "",
-        None,
-        "/" + "a" * 3000,
-    ],
-)
-def test_a_login_never_leads_to_another_site(elsewhere):
-    assert safe_path(elsewhere) is None
-
-
 def test_a_next_address_elsewhere_is_not_followed(school):
     answer = school.browser().login("admin", path="/login?next=https://elsewhere.example/")
     assert answer.location == "/courses/"
@@ -161,39 +138,3 @@ def test_a_next_address_elsewhere_is_not_followed(school):
 
 def test_who_is_logged_in_already_is_sent_on(school):
     assert school.browser("admin").get("/login").location == "/courses/"
-
-
-def test_too_many_failures_are_told_to_wait(make_site):
-    with make_site(LOGIN_LIMIT="3 per minute") as app:
-        seed(app, "correct horse battery", "staple of the people")
-
-        browser = Browser(app)
-        assert [browser.login("teacher1", "wrong").status_code for _ in range(3)] == [422] * 3
-        answer = browser.login("teacher1")
-        assert answer.status_code == 429
-        assert answer.headers["Retry-After"] == "60"
-        assert "Too many attempts" in answer.text
-        assert browser.login("teacher2").status_code == 303, "another name is not held up"
-
-
-def test_failures_with_ever_new_names_are_limited_too(make_site):
-    with make_site(LOGIN_LIMIT_BY_ADDRESS="4 per minute") as app:
-        browser = Browser(app)
-        codes = [browser.login(f"name{n}", "wrong").status_code for n in range(6)]
-        assert codes == [422] * 4 + [429] * 2
-
-
-def test_good_logins_are_not_counted(make_site):
-    with make_site(LOGIN_LIMIT="2 per minute") as app:
-        seed(app, "correct horse battery", "staple of the people")
-
-        for _ in range(5):
-            assert Browser(app).login("teacher1").status_code == 303
-
-
-def test_two_sites_in_one_process_count_apart(make_site):
-
-    with make_site("one", LOGIN_LIMIT="1 per minute") as one, make_site("two") as two:
-        assert Browser(one).login("teacher1", "wrong").status_code == 422
-        assert Browser(one).login("teacher1", "wrong").status_code == 429
-        assert Browser(two).login("teacher1", "wrong").status_code == 422
