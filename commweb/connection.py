@@ -326,7 +326,7 @@ class StoredTokens:
             access, refresh, previous = opened("access"), opened("refresh"), opened("previous")
         except EncryptionError as error:
             access, refresh, previous = None, None, None
-            state, reason = SIGN_IN_NEEDED, str(error)
+            state, reason = SIGN_IN_NEEDED, error.sentence
         return Session(
             pair=TokenPair(access or Secret(""), refresh, row.expires_at, row.lifetime_seconds),
             previous=previous,

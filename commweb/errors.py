@@ -22,7 +22,9 @@
         └── Refused              the answer is a definite no
             └── UserLimitReached no new accounts and joins for now; all else goes on
 
-Messages are sentences for people. They hold no token, no reply body and no request header.
+Messages are sentences for people. They hold no token, no reply body and no request header. What an
+exception hands to others (``args``, ``str(error)``, ``message``) is plain strings; ``sentence`` is
+the same for commweb to store, told to each reader in their language.
 """
 
 from __future__ import annotations
@@ -51,7 +53,14 @@ __all__ = [
 
 
 class CommWebError(Exception):
-    """The root: catch this to catch everything commweb raises on purpose."""
+    """The root: catch this to catch everything commweb raises on purpose.
+
+    ``sentence`` is the message as `commweb.i18n` made it: what is stored as a reason.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(str(arg) if isinstance(arg, str) else arg for arg in args))
+        self.sentence: str = args[0] if args and isinstance(args[0], str) else str(self)
 
 
 class MisuseError(CommWebError, RuntimeError):
@@ -89,8 +98,9 @@ class LeaseLost(CommWebError):
 class ProviderError(CommWebError):
     """A provider could not do what it was asked.
 
-    ``message`` is for people. ``retry_after_seconds`` says how long the other side asked us to
-    wait, ``status`` and ``errcode`` what it answered (HTTP status, Matrix error code).
+    ``message`` is for people (``sentence`` is what is stored). ``retry_after_seconds`` says how
+    long the other side asked us to wait, ``status`` and ``errcode`` what it answered (HTTP
+    status, the server's own code).
     """
 
     def __init__(
@@ -102,7 +112,7 @@ class ProviderError(CommWebError):
         retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(message)
         self.status = status
         self.errcode = errcode
         self.retry_after_seconds = retry_after_seconds

@@ -156,7 +156,7 @@ class CommWeb:
     def provider_choices(self) -> list[tuple[str, str]]:
         """(id, name) of what a course may choose now; the first is no room."""
         state = current_state()
-        choices = [("", gettext("None"))]
+        choices = [("", str(gettext("None")))]
         if state.subsystem_on():
             choices += [(p.id, str(p.name)) for p in state.registry if _active(state, p)]
         return choices

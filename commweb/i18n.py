@@ -5,7 +5,8 @@ an app: the language is asked for at each call, from the host's Flask-Babel if i
 adds a language, or changes our words, with a ``commweb.mo`` among its own translations.
 
 A text remembers what it was made from (`Text`): a worker stores why a room waits, and each reader
-is told in the language of the reader (`stored` and `told`).
+is told in the language of the reader (`stored` and `told`). Such a text stays inside commweb:
+``str(text)`` is a plain string, and that is what leaves (`commweb.plain`).
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def _load(folders: tuple[str, ...], names: tuple[str, ...]) -> Any:
 
 class Text(str):
     """A text in the language it was asked for in. ``source`` is what `told` makes it from again,
-    in JSON's types."""
+    in JSON's types. ``str(text)``, and what is pickled, is a plain string without it."""
 
     __slots__ = ("source",)
     source: Any
@@ -85,8 +86,8 @@ class Text(str):
         made.source = source
         return made
 
-    def __str__(self) -> str:  # ``str`` of an exception or of a template's value keeps the source
-        return self
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
 
     def __deepcopy__(self, _memo: object) -> Self:
         return self
@@ -147,14 +148,14 @@ def told(text: str) -> str:
     if not text.startswith(MARK):
         return gettext(text)
     try:
-        return str(_told(json.loads(text[1:])))
+        return _as_text(_told(json.loads(text[1:])))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return text[1:]
 
 
 def _told(source: Any) -> Any:
     if isinstance(source, list):
-        return joined(str(_told(one)) for one in source)
+        return joined(_as_text(_told(one)) for one in source)
     if not isinstance(source, dict):
         return source
     text, many = source["text"], source.get("many")
@@ -162,6 +163,10 @@ def _told(source: Any) -> Any:
     if many:
         return ngettext(text, many, source["count"], **values)
     return gettext(text, **values)
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)
 
 
 class LazyText:
@@ -173,7 +178,7 @@ class LazyText:
         self.text = text
 
     def __str__(self) -> str:
-        return gettext(self.text)
+        return str(gettext(self.text))
 
     def __html__(self) -> str:
         from markupsafe import escape

@@ -131,7 +131,7 @@ class Door:
         try:
             return self._exchange(method, url, headers or {}, body, max_bytes)
         except ProviderError as error:  # the guard's own
-            problem = type(error)(error.message)
+            problem = type(error)(error.sentence)
         except requests.exceptions.SSLError:
             problem = Unreachable(
                 _("The certificate of %(host)s could not be verified.", host=host)

@@ -12,6 +12,7 @@ from commweb.host import Person
 from commweb.i18n import gettext as _
 from commweb.links import app_link, web_link
 from commweb.models import Change, CourseChoice, CourseOption, MemberRow, RoomRow
+from commweb.plain import PlainFields
 from commweb.providers.base import Provider, RoomLinks
 from commweb.state import State
 
@@ -22,7 +23,7 @@ OPEN = ("ready", "read_only", "held")
 
 
 @dataclass(frozen=True)
-class RoomStatus:
+class RoomStatus(PlainFields):
     """One room as pages, API and CLI tell it. ``members`` of ``expected`` people are in.
 
     ``membership`` is how the asking person stands to the room (see ``commweb_member``; None: the

@@ -13,6 +13,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 from flask import Flask, request
 from flask_sqlalchemy import SQLAlchemy
+from jinja2 import StrictUndefined
 from sqlalchemy import Engine, event
 
 from commweb import CommWeb, Course, Group, Host, Member, Permission, Person, Role
@@ -146,6 +147,7 @@ def site(folder: Path, registry: Registry | None = None, **config: Any) -> Itera
         COMMWEB_QUEUE_URL="inline",
     )
     app.config.update(config)
+    app.jinja_env.undefined = StrictUndefined
     db = SQLAlchemy(app)
     comm = CommWeb()
     campus = Campus()

@@ -15,6 +15,7 @@ from commweb.encryption import Secret
 from commweb.errors import Refused
 from commweb.i18n import LazyText, lazy_gettext
 from commweb.net import NetworkPolicy
+from commweb.plain import PlainFields
 from commweb.providers.rooms import (
     AccountFacts,
     CloseDoor,
@@ -62,7 +63,7 @@ class ProviderContext:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(PlainFields):
     """One thing a check found out. ``level``: success, info, warning or danger.
     ``code`` names it for programs (``rate_limited`` brings the button that lifts limits)."""
 
@@ -72,7 +73,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class RoomLinks:
+class RoomLinks(PlainFields):
     """Where one person opens a room: ``web`` in a browser, ``app`` in an app of his own."""
 
     web: str | None

@@ -136,7 +136,7 @@ class Hands:
         try:
             facts = self._backend.ensure_account(action)
         except Refused as error:
-            self._refuse(action.person_id, error.message)
+            self._refuse(action.person_id, error.sentence)
             return
         if facts.made:
             self._made.add(action.person_id)
@@ -153,7 +153,7 @@ class Hands:
         try:
             self._backend.join(self.room, action)
         except Refused as error:
-            self._refuse(action.person_id, error.message)
+            self._refuse(action.person_id, error.sentence)
         else:
             self._progress.joined(action.person_id, invited=action.by_invitation)
 
@@ -162,9 +162,9 @@ class Hands:
             self._backend.remove(self.room, action)
         except Refused as error:
             if action.person_id:
-                self._progress.failed(action.person_id, error.message)
+                self._progress.failed(action.person_id, error.sentence)
             else:
-                self._progress.note(error.message)
+                self._progress.note(error.sentence)
         else:
             self._progress.removed(action.person_id)
 
@@ -193,7 +193,7 @@ class Hands:
                 action = replace(action, uri=uri)
             shown = self._backend.set_picture(self.room, action)
         except Refused as error:
-            self._progress.note(error.message)
+            self._progress.note(error.sentence)
             return
         digest = picture.digest if picture else None
         self._progress.room(picture_digest=digest, picture_uri=shown)

@@ -8,7 +8,6 @@ from commweb.database import FAULTS
 from commweb.errors import (
     CommWebError,
     HostError,
-    ProviderError,
     RateLimited,
     RoomUnsettled,
     SignInNeeded,
@@ -59,10 +58,8 @@ def rest_after(error: Exception, attempts: int, *, line_down: bool) -> Rest:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ProviderError):
-        return error.message
     if isinstance(error, CommWebError):
-        return str(error)
+        return error.sentence
     if isinstance(error, FAULTS):
         return _("The site's database did not answer in time or is full.")
     return _("An unexpected fault; the log of the worker names it.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import closing, suppress
 
-from flask import flash, redirect, render_template, url_for
+from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from commweb.errors import ProviderError, SignInNeeded
@@ -14,6 +14,7 @@ from commweb.i18n import gettext as _
 from commweb.i18n import lazy_gettext
 from commweb.providers.base import People
 from commweb.web.effects import CHECK_SECONDS, problem_sentence
+from commweb.web.flashes import flash
 from commweb.web.own_account import Visit, situation
 
 __all__ = [

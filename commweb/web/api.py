@@ -28,7 +28,7 @@ def build() -> Blueprint:
 
 def problem(status: int, title: str) -> Response:
     """A problem document."""
-    response = make_response(jsonify({"status": status, "title": title}), status)
+    response = make_response(jsonify({"status": status, "title": str(title)}), status)
     response.content_type = "application/problem+json"
     return response
 

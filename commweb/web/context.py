@@ -14,6 +14,7 @@ from commweb.connection import SIGN_IN_NEEDED
 from commweb.i18n import format_datetime
 from commweb.i18n import gettext as _
 from commweb.links import web_link
+from commweb.plain import PlainFields
 from commweb.state import State
 from commweb.web.layout import layout
 from commweb.web.providers import is_enabled
@@ -24,7 +25,7 @@ PAGE_CODES = (400, 401, 403, 404, 405, 409, 413, 422)
 
 
 @dataclass(frozen=True)
-class Banner:
+class Banner(PlainFields):
     """Something an administrator has to do. ``url`` leads to where."""
 
     message: str

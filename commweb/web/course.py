@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from commweb import audit
@@ -18,6 +18,7 @@ from commweb.web import course_members
 from commweb.web.chat import chat
 from commweb.web.course_form import CommunicationForm, CourseForm
 from commweb.web.effects import give_back
+from commweb.web.flashes import flash
 from commweb.web.permissions import acting_person, known_course, require
 
 __all__ = ["CourseForm", "build"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Connection, select, update
 
@@ -17,6 +17,7 @@ from commweb.state import State, current_state
 from commweb.status import RoomStatus, rooms_of
 from commweb.validators import MAX_TEXT
 from commweb.web.effects import give_back
+from commweb.web.flashes import flash
 from commweb.web.member_lines import SORTS, Line, lines, matching, ordered
 from commweb.web.permissions import acting_person, known_course, require
 from commweb.web.providers import pressed

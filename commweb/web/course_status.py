@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from flask import session, url_for
 
 from commweb.host import Permission, Person
+from commweb.plain import PlainFields
 from commweb.state import State
 from commweb.status import RoomStatus, rooms_of, worst
 
@@ -18,7 +19,7 @@ TOLD_COURSES = 40
 
 
 @dataclass(frozen=True)
-class CourseStatus:
+class CourseStatus(PlainFields):
     """What a person is told about a course's rooms.
 
     ``status`` None: no room is wanted, or nothing is told to this person yet. ``chat_url`` is

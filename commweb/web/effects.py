@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-from flask import flash
-
 from commweb.errors import CommWebError, ProviderError, RateLimited
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
 from commweb.providers.base import Finding, Provider
 from commweb.state import State
+from commweb.web.flashes import flash
 
 __all__ = [
     "CHECK_SECONDS",
@@ -39,7 +38,7 @@ def find(state: State, provider: Provider) -> list[Finding]:
     try:
         return provider.check(state.context(provider), CHECK_SECONDS)
     except CommWebError as error:
-        return [Finding("warning", str(error))]
+        return [Finding("warning", error.sentence)]
 
 
 def flash_findings(findings: list[Finding]) -> list[str]:

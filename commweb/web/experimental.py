@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from commweb.errors import StaleSettings
@@ -12,6 +12,7 @@ from commweb.i18n import gettext as _
 from commweb.i18n import lazy_gettext
 from commweb.state import SITE, SITE_SETTINGS, State, current_state
 from commweb.web.effects import give_back
+from commweb.web.flashes import flash
 from commweb.web.permissions import acting_person, require
 
 __all__ = ["build"]

@@ -8,6 +8,7 @@ from flask import current_app, url_for
 
 from commweb.host import Permission, Person
 from commweb.i18n import gettext as _
+from commweb.plain import PlainFields
 from commweb.state import State
 from commweb.web.own_account import provider_with_accounts
 
@@ -15,7 +16,7 @@ __all__ = ["MenuItem", "administration", "navigation"]
 
 
 @dataclass(frozen=True)
-class MenuItem:
+class MenuItem(PlainFields):
     """One entry. ``url`` None: a heading over its ``children``."""
 
     text: str

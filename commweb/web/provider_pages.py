@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from commweb import audit
@@ -27,6 +27,7 @@ from commweb.web.effects import (
     give_back,
     problem_sentence,
 )
+from commweb.web.flashes import flash
 from commweb.web.permissions import acting_person, require
 from commweb.web.provider_sign_in import SignInPages
 from commweb.web.providers import LIST, is_enabled, pressed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from commweb.errors import ProviderError, StaleSettings
@@ -21,6 +21,7 @@ from commweb.providers.base import Provider, SignedIn
 from commweb.state import State, current_state
 from commweb.web.consequences import consequences
 from commweb.web.effects import find, flash_findings, give_back, problem_sentence
+from commweb.web.flashes import flash
 from commweb.web.permissions import acting_person
 from commweb.web.saving import empty_form, require_current, save_settings, typed_form
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import Blueprint, abort, flash, redirect, render_template, url_for
+from flask import Blueprint, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from commweb.fields import PageForm
@@ -13,6 +13,7 @@ from commweb.i18n import gettext as _
 from commweb.providers.base import Provider
 from commweb.state import PROVIDER_STATE_SETTINGS, State, current_state, provider_state_scope
 from commweb.web.effects import give_back
+from commweb.web.flashes import flash
 from commweb.web.permissions import acting_person, require
 
 __all__ = ["build", "is_enabled", "pressed"]

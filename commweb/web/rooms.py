@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Connection, func, or_, select, update
 
@@ -20,6 +20,7 @@ from commweb.state import State, current_state
 from commweb.status import sentence
 from commweb.sync.choices import store_choice
 from commweb.web.effects import give_back
+from commweb.web.flashes import flash
 from commweb.web.permissions import acting_person, require
 from commweb.web.providers import pressed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,6 @@ from flask_babel import Babel, force_locale
 from commweb.errors import Unreachable
 from commweb.i18n import (
     MARK,
-    Text,
     format_datetime,
     gettext,
     joined,
@@ -90,8 +90,23 @@ def test_sentences_that_were_joined_are_told_one_by_one(app: Flask) -> None:
 
 def test_a_text_inside_an_exception_or_a_copy_keeps_its_source(app: Flask) -> None:
     error = Unreachable(gettext("No address was found for %(host)s.", host="a.test"))
-    for text in (str(error), error.message, copy.deepcopy(error.message)):
+    for text in (error.sentence, copy.deepcopy(error.sentence), copy.copy(error).sentence):
         assert in_languages(app, stored(text))[1] == "Für a.test wurde keine Adresse gefunden."
+
+
+def test_what_an_exception_hands_to_others_is_plain() -> None:
+    error = Unreachable(gettext("No address was found for %(host)s.", host="a.test"))
+    for text in (*error.args, str(error), error.message):
+        assert type(text) is str
+        assert text == "No address was found for a.test."
+
+
+def test_a_text_is_plain_as_a_string_and_when_it_is_pickled() -> None:
+    text = gettext("No address was found for %(host)s.", host="a.test")
+    for plain in (str(text), str(lazy_gettext("Rooms")), pickle.loads(pickle.dumps(text))):
+        assert type(plain) is str
+    error = pickle.loads(pickle.dumps(Unreachable(text, status=502)))
+    assert (error.message, error.status, type(error.sentence)) == (text, 502, str)
 
 
 def test_what_is_filled_in_is_never_translated(app: Flask) -> None:
@@ -139,7 +154,6 @@ def test_a_lazy_text_is_told_in_the_language_of_whoever_reads_it(app: Flask) -> 
     with reader(app, "fr"):
         assert str(text) == "Salons"
     assert str(text) == "Rooms"
-    assert isinstance(str(text), Text)
 
 
 def test_a_moment_is_written_as_the_reader_writes_it(app: Flask) -> None:

@@ -16,6 +16,7 @@ from flask_babel import Babel
 from flask_bootstrap import Bootstrap5
 from flask_migrate import Migrate
 from flask_wtf import CSRFProtect
+from jinja2 import StrictUndefined
 
 from commweb import CommWeb, Host
 from commweb.migrate import include_name
@@ -52,6 +53,7 @@ def create_app(
         BOOTSTRAP=False,
     )
     app.config.from_mapping(config)
+    app.jinja_env.undefined = StrictUndefined
     db.init_app(app)
     migrate.init_app(app, db, directory=str(folder / "migrations"))
     if app.config["PROTECTED"]:

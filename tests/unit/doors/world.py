@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from jinja2 import StrictUndefined
 from sqlalchemy import insert, select
 from werkzeug.test import TestResponse
 
@@ -193,6 +194,7 @@ def running(folder: Path, homeserver: Homeserver, **config: Any) -> Iterator[Wor
             **config,
         }
     )
+    app.jinja_env.undefined = StrictUndefined
     try:
         prepare(app)
         yield World(app, folder, homeserver)

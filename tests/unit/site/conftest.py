@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from jinja2 import StrictUndefined
 from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
@@ -37,6 +38,7 @@ def running(folder: Path, **config: Any) -> Iterator[Flask]:
             **config,
         }
     )
+    app.jinja_env.undefined = StrictUndefined
     try:
         prepare(app)
         yield app
