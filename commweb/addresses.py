@@ -18,6 +18,7 @@ from commweb.i18n import gettext as _
 
 __all__ = [
     "Address",
+    "homeserver_base",
     "is_allowed",
     "is_metadata_address",
     "is_metadata_host",
@@ -85,6 +86,11 @@ METADATA_HOSTS = frozenset(
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.ASCII)
 # What a host in an address may be written with; everything outside ASCII is left to IDNA.
 _HOST = re.compile(r"[a-z0-9._:-]+", re.ASCII)
+# A homeserver's own paths; what is before them is where it answers.
+_REQUEST_PATH = re.compile(
+    r"(https?://[^/?#]+(?:/[^?#]*?)?)/+(?:_matrix|_synapse|\.well-known/matrix)(?:[/?#].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 LOOPBACK_6 = ipaddress.ip_address("::1")
 
@@ -256,6 +262,13 @@ def normalise_url(url: str) -> str:
     if port is not None and port != DEFAULT_PORTS[scheme]:
         netloc += f":{port}"
     return urlunsplit((scheme, netloc, parts.path.rstrip("/"), parts.query, parts.fragment))
+
+
+def homeserver_base(url: str) -> str:
+    """The address without the path of a request, which people copy from a browser or a guide:
+    ``https://hs.example/_matrix/client`` is ``https://hs.example``. Other text stays as it is."""
+    found = _REQUEST_PATH.fullmatch(url.strip())
+    return normalise_url(found[1]) if found else url
 
 
 def is_plain_http_to_elsewhere(url: str) -> bool:

@@ -123,10 +123,10 @@ class Door:
         Raises `AddressRefused` for an address the policy does not allow and `Unreachable` when
         no complete answer came. Neither names a header or a body.
         """
-        host, url = self._checked(url)
+        place, url = self._checked(url)
         if self._policy.before_send is not None:
             self._policy.before_send()
-        self._guard.start(deadline_seconds)
+        self._guard.start(deadline_seconds, place)
         problem: ProviderError
         try:
             return self._exchange(method, url, headers or {}, body, max_bytes)
@@ -134,32 +134,32 @@ class Door:
             problem = type(error)(error.sentence)
         except requests.exceptions.SSLError:
             problem = Unreachable(
-                _("The certificate of %(host)s could not be verified.", host=host)
+                _("The certificate of %(host)s could not be verified.", host=place)
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-            problem = self._no_answer(host, deadline_seconds)
+            problem = self._no_answer(place, deadline_seconds)
         except ValueError:  # a header that no request can carry; the message would quote it
-            problem = Unreachable(_("The request to %(host)s cannot be written.", host=host))
+            problem = Unreachable(_("The request to %(host)s cannot be written.", host=place))
         except _TooLarge:
-            problem = Unreachable(_("%(host)s sent a reply that is too large.", host=host))
+            problem = Unreachable(_("%(host)s sent a reply that is too large.", host=place))
         # Outside the except blocks: the causes hold the request with its headers.
         raise problem
 
     def _checked(self, url: str) -> tuple[str, str]:
-        """The host, and the address as it is sent. What was said about a server is remembered:
-        parsing its address costs as much as sending."""
+        """The server as messages name it, and the address as it is sent. What was said about a
+        server is remembered: parsing its address costs as much as sending."""
         plain = _PLAIN.fullmatch(url)
         if plain is None:
-            host = _host_of(url)
+            host, place = _host_of(url)
             self._guard.check_name(host)
-            return host, _written(url)
+            return place, _written(url)
         server = plain[1]
         if server not in self._servers:
-            host = _host_of(server + "/")
+            host, place = _host_of(server + "/")
             self._guard.check_name(host)
-            self._servers[server] = (host, _written(server + "/").removesuffix("/"))
-        host, written = self._servers[server]
-        return host, written + plain[2]
+            self._servers[server] = (place, _written(server + "/").removesuffix("/"))
+        place, written = self._servers[server]
+        return place, written + plain[2]
 
     def _exchange(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_bytes: int
@@ -183,27 +183,29 @@ class Door:
                 response.status_code, CaseInsensitiveDict(response.headers), bytes(received)
             )
 
-    def _no_answer(self, host: str, deadline_seconds: float) -> Unreachable:
+    def _no_answer(self, place: str, deadline_seconds: float) -> Unreachable:
         if self._guard.is_over():
             return Unreachable(
                 _(
                     "%(host)s did not answer within %(seconds)g seconds.",
-                    host=host,
+                    host=place,
                     seconds=round(deadline_seconds, 1),
                 )
             )
-        return Unreachable(_("The connection to %(host)s broke before an answer came.", host=host))
+        return Unreachable(_("The connection to %(host)s broke before an answer came.", host=place))
 
 
-def _host_of(url: str) -> str:
-    """The host by the parser that will be used to send, so that no two parsers disagree."""
+def _host_of(url: str) -> tuple[str, str]:
+    """The host by the parser that will be used to send, so that no two parsers disagree; and the
+    server as messages name it: scheme, host and port."""
     try:
-        host = urllib3.util.parse_url(url).host
+        parsed = urllib3.util.parse_url(url)
     except urllib3.exceptions.LocationParseError:
-        host = None
-    if not host:
+        raise AddressRefused(_("This is not a web address.")) from None
+    if not parsed.host:
         raise AddressRefused(_("This is not a web address."))
-    return host.strip("[]")
+    port = f":{parsed.port}" if parsed.port else ""
+    return parsed.host.strip("[]"), f"{parsed.scheme}://{parsed.host}{port}"
 
 
 def _written(url: str) -> str:

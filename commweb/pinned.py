@@ -43,8 +43,10 @@ class Guard:
         self._resolve = resolve or socket.getaddrinfo
         self._thread = threading.local()
 
-    def start(self, seconds: float) -> None:
+    def start(self, seconds: float, place: str) -> None:
+        """``place``: the server that is asked, as messages name it."""
         self._thread.ends = time.monotonic() + seconds
+        self._thread.place = place
 
     def is_over(self) -> bool:
         return time.monotonic() >= float(self._thread.ends)
@@ -97,7 +99,14 @@ class Guard:
                 sock.close()
             else:
                 return sock
-        raise Unreachable(_("%(host)s cannot be reached: no connection.", host=host))
+        place = self._thread.place if checked else f"{host}:{port}"
+        raise Unreachable(
+            _(
+                "Nothing answers at %(address)s. Check the address and whether the homeserver "
+                "runs.",
+                address=place,
+            )
+        )
 
     def _look_up(self, host: str, port: int) -> list[Any]:
         box: queue.SimpleQueue[list[Any] | None] = queue.SimpleQueue()
@@ -118,7 +127,13 @@ class Guard:
         except queue.Empty:
             raise TimeoutError("the name lookup took too long") from None
         if not found:
-            raise Unreachable(_("No address was found for %(host)s.", host=host))
+            raise Unreachable(
+                _(
+                    "No address was found for %(host)s. Check %(address)s.",
+                    host=host,
+                    address=self._thread.place,
+                )
+            )
         return found
 
 

@@ -8,9 +8,23 @@ from typing import Any
 
 from commweb.errors import Unreachable
 from commweb.i18n import gettext as _
-from commweb.providers.matrix.transport import Answer, Json
+from commweb.providers.matrix.content import Json
+from commweb.providers.matrix.transport import Answer
 
-__all__ = ["Deletion", "Limits", "RoomDetails", "User", "WhoAmI", "json_object", "text", "user"]
+__all__ = [
+    "Deletion",
+    "Limits",
+    "RoomDetails",
+    "User",
+    "WhoAmI",
+    "json_object",
+    "named",
+    "text",
+    "user",
+    "whoami",
+]
+
+LONGEST_ID = 255
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,7 @@ class User:
     deactivated: bool
     locked: bool
     made: bool = False
+    suspended: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,21 +84,41 @@ def text(content: Mapping[str, Any], key: str) -> str:
     return value
 
 
+def named(answer: Answer, key: str, begins: str) -> str:
+    """An id that has to be there and begin so. Raises `Unreachable`: another program answers."""
+    value = text(answer.content, key)
+    if not value.startswith(begins) or len(value) > LONGEST_ID:
+        raise Unreachable(_("The homeserver's answer is not complete."))
+    return value
+
+
+def whoami(answer: Answer) -> WhoAmI:
+    """Whose token it is."""
+    user_id, device_id = named(answer, "user_id", "@"), answer.content.get("device_id")
+    if not all(user_id[1:].partition(":")):
+        raise Unreachable(_("The homeserver's answer is not complete."))
+    return WhoAmI(user_id, device_id if isinstance(device_id, str) and device_id else None)
+
+
 def json_object(content: Mapping[str, Any], key: str) -> Json:
     """The object under the key; empty for anything else."""
     value = content.get(key)
     return value if isinstance(value, dict) else {}
 
 
-def user(answer: Answer) -> User:
-    """The account that an answer tells about."""
+def user(answer: Answer, asked: str) -> User:
+    """The account that an answer tells about. Raises `Unreachable` when it is not the one
+    ``asked`` for."""
     content = answer.content
+    if text(content, "name") != asked:
+        raise Unreachable(_("The homeserver's answer is not complete."))
     display_name = content.get("displayname")
     return User(
-        user_id=text(content, "name"),
+        user_id=asked,
         display_name=display_name if isinstance(display_name, str) else None,
         admin=bool(content.get("admin")),
         deactivated=bool(content.get("deactivated")),
         locked=bool(content.get("locked")),
         made=answer.status == 201,
+        suspended=bool(content.get("suspended")),
     )

@@ -2,18 +2,22 @@
 
 Sources: Matrix client-server API (https://spec.matrix.org/latest/client-server-api/, "CS" below)
 and Synapse's admin API (https://element-hq.github.io/synapse/latest/admin_api/, "admin" below).
-Every method may raise `commweb.errors.ProviderError`.
+Every method may raise what `commweb.providers.matrix.meaning.error_of` gives. "None" is answered
+only where the homeserver says of this very thing that it is not there; an answer in another shape
+than promised is `commweb.errors.Unreachable`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from commweb.encryption import Secret
-from commweb.errors import Refused, Unreachable
+from commweb.errors import ProviderStopped, Refused, Unreachable, UserLimitReached
 from commweb.i18n import gettext as _
+from commweb.providers.matrix import calls
 from commweb.providers.matrix.answers import (
     Deletion,
     Limits,
@@ -21,15 +25,19 @@ from commweb.providers.matrix.answers import (
     User,
     WhoAmI,
     json_object,
+    named,
     text,
     user,
+    whoami,
 )
-from commweb.providers.matrix.transport import Caller, Json, Upload, path_of
+from commweb.providers.matrix.calls import Call
+from commweb.providers.matrix.content import Json
+from commweb.providers.matrix.meaning import Absent
+from commweb.providers.matrix.stopped import STOPS
+from commweb.providers.matrix.transport import Answer, Caller, Upload
 
 __all__ = ["Deletion", "Limits", "MatrixClient", "RoomDetails", "User", "WhoAmI"]
 
-ADMIN = "/_synapse/admin"
-CLIENT = "/_matrix/client/v3"
 VERSION_KNOWN_SECONDS = 600.0
 
 
@@ -37,14 +45,21 @@ class MatrixClient:
     """Calls as the acting account."""
 
     def __init__(self, caller: Caller) -> None:
-        self._call = caller.call
+        self._caller = caller
         self._room_version: tuple[float, str] | None = None
+
+    def _ask(
+        self,
+        call: Call,
+        *names: str,
+        body: Mapping[str, Any] | Upload | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Answer:
+        return self._caller.call(call.method, call.path_with(*names), body=body, query=query)
 
     def whoami(self) -> WhoAmI:
         """CS: GET /account/whoami."""
-        content = self._call("GET", f"{CLIENT}/account/whoami").content
-        device_id = content.get("device_id")
-        return WhoAmI(text(content, "user_id"), str(device_id) if device_id else None)
+        return whoami(self._ask(calls.WHOAMI))
 
     def default_room_version(self) -> str:
         """CS: GET /capabilities, ``m.room_versions``; "1" for a server that does not say.
@@ -52,7 +67,7 @@ class MatrixClient:
         known = self._room_version
         if known is not None and time.monotonic() - known[0] < VERSION_KNOWN_SECONDS:
             return known[1]
-        content = self._call("GET", f"{CLIENT}/capabilities").content
+        content = self._ask(calls.CAPABILITIES).content
         versions = json_object(json_object(content, "capabilities"), "m.room_versions")
         version = str(versions.get("default", "1"))
         self._room_version = (time.monotonic(), version)
@@ -60,19 +75,13 @@ class MatrixClient:
 
     # Accounts
 
-    def is_admin(self, user_id: str) -> bool:
-        """admin/user_admin_api: whether a user is a server administrator."""
-        path = path_of(ADMIN + "/v1/users/{}/admin", user_id)
-        return bool(self._call("GET", path).content.get("admin"))
-
     def user(self, user_id: str) -> User | None:
-        """admin/user_admin_api: query a user account; None when there is none."""
+        """admin/user_admin_api: query a user account; None when there is none. That the acting
+        account may ask says that it is a server administrator."""
         try:
-            return user(self._call("GET", path_of(ADMIN + "/v2/users/{}", user_id)))
-        except Refused as error:
-            if error.status == 404:
-                return None
-            raise
+            return user(self._ask(calls.USER, user_id), user_id)
+        except Absent:
+            return None
 
     def put_user(
         self,
@@ -85,17 +94,17 @@ class MatrixClient:
         body: Json = {"displayname": display_name}
         if external_ids is not None:
             body["external_ids"] = [dict(external) for external in external_ids]
-        return user(self._call("PUT", path_of(ADMIN + "/v2/users/{}", user_id), body=body))
+        return user(self._ask(calls.PUT_USER, user_id, body=body), user_id)
 
     def set_password(self, user_id: str, password: Secret) -> None:
         """admin/user_admin_api: give an account a password, keep its sessions. It has to exist:
         one that is missing would be made."""
-        path = path_of(ADMIN + "/v2/users/{}", user_id)
-        self._call("PUT", path, body={"password": password, "logout_devices": False})
+        body = {"password": password, "logout_devices": False}
+        self._ask(calls.PUT_USER, user_id, body=body)
 
     def limits(self, user_id: str) -> Limits | None:
         """admin/user_admin_api: a user's override of the rate limits; None when there is none."""
-        content = self._call("GET", _limits_path(user_id)).content
+        content = self._ask(calls.LIMITS, user_id).content
         if not content:
             return None
         return Limits(content.get("messages_per_second") or 0, content.get("burst_count") or 0)
@@ -106,45 +115,46 @@ class MatrixClient:
             "messages_per_second": limits.messages_per_second,
             "burst_count": limits.burst_count,
         }
-        self._call("POST", _limits_path(user_id), body=body)
-
-    def delete_limits(self, user_id: str) -> None:
-        """admin/user_admin_api: the server's own rate limits apply again."""
-        self._call("DELETE", _limits_path(user_id))
+        self._ask(calls.SET_LIMITS, user_id, body=body)
 
     # Rooms
 
     def create_room(self, content: Mapping[str, Any]) -> str:
         """CS: POST /createRoom; the room's id. Not safe to repeat without an alias."""
-        return text(self._call("POST", f"{CLIENT}/createRoom", body=content).content, "room_id")
+        return named(self._ask(calls.CREATE_ROOM, body=content), "room_id", "!")
+
+    def try_creating(self) -> None:
+        """CS: POST /createRoom with a preset that does not exist. Synapse refuses it, but only
+        after it has asked whether this account may do anything at all: agreed to the terms,
+        counted among the users, the server not stopped. Raises `ProviderStopped` or
+        `UserLimitReached` then; a server that creates a room all the same is rid of it again."""
+        try:
+            room_id = self.create_room({"preset": "org.commweb.none", "visibility": "private"})
+        except UserLimitReached:
+            raise
+        except Refused:
+            return
+        self.delete_room(room_id)
 
     def alias(self, alias: str) -> str | None:
         """CS: GET /directory/room/{alias}: the room's id; None when nobody has the alias."""
-        path = path_of(CLIENT + "/directory/room/{}", alias)
         try:
-            return text(self._call("GET", path).content, "room_id")
-        except Refused as error:
-            if error.status == 404:
-                return None
-            raise
+            return named(self._ask(calls.ALIAS, alias), "room_id", "!")
+        except Absent:
+            return None
 
     def delete_alias(self, alias: str) -> None:
         """CS: DELETE /directory/room/{alias}; one that is not there is fine."""
-        try:
-            self._call("DELETE", path_of(CLIENT + "/directory/room/{}", alias))
-        except Refused as error:
-            if error.status != 404:
-                raise
+        with suppress(Absent):
+            self._ask(calls.DELETE_ALIAS, alias)
 
     def room_state(self, room_id: str) -> list[Json] | None:
-        """admin/rooms: the current state events of any room; None when there is no such room."""
-        path = path_of(ADMIN + "/v1/rooms/{}/state", room_id)
+        """admin/rooms: the current state events of any room, up to 512 MiB of them; None when
+        there is no such room. Of a large room only the keys that are read are kept."""
         try:
-            events = self._call("GET", path).content.get("state")
-        except Refused as error:
-            if error.status == 404:
-                return None
-            raise
+            events = self._ask(calls.ROOM_STATE, room_id).content.get("state")
+        except Absent:
+            return None
         if not isinstance(events, list):
             raise Unreachable(_("The homeserver's answer is not complete."))
         return [event for event in events if isinstance(event, dict)]
@@ -152,82 +162,97 @@ class MatrixClient:
     def room_details(self, room_id: str) -> RoomDetails | None:
         """admin/rooms: room details; None when there is no such room."""
         try:
-            content = self._call("GET", path_of(ADMIN + "/v1/rooms/{}", room_id)).content
-        except Refused as error:
-            if error.status == 404:
-                return None
-            raise
-        return RoomDetails(room_id, content.get("creator"))
+            answer = self._ask(calls.ROOM_DETAILS, room_id)
+        except Absent:
+            return None
+        if named(answer, "room_id", "!") != room_id:
+            raise Unreachable(_("The homeserver's answer is not complete."))
+        creator = answer.content.get("creator")
+        return RoomDetails(room_id, creator if isinstance(creator, str) else None)
 
     def state(self, room_id: str, event_type: str, state_key: str = "") -> Json:
-        """CS: GET /rooms/{id}/state/{type}/{key}: the event's content."""
-        return self._call("GET", _state_path(room_id, event_type, state_key)).content
+        """CS: GET /rooms/{id}/state/{type}/{key}: the event's content. Raises `Absent`."""
+        return self._ask(calls.STATE, room_id, event_type, state_key).content
 
     def put_state(
         self, room_id: str, event_type: str, content: Mapping[str, Any], state_key: str = ""
     ) -> None:
         """CS: PUT /rooms/{id}/state/{type}/{key}. The same content again makes no new event."""
-        self._call("PUT", _state_path(room_id, event_type, state_key), body=content)
+        answer = self._ask(calls.PUT_STATE, room_id, event_type, state_key, body=content)
+        text(answer.content, "event_id")
 
     def send_text(self, room_id: str, body: str, transaction: str) -> None:
         """CS: PUT /rooms/{id}/send/m.room.message/{transaction}: a plain message. The same
         transaction again sends nothing."""
-        path = path_of(CLIENT + "/rooms/{}/send/m.room.message/{}", room_id, transaction)
-        self._call("PUT", path, body={"msgtype": "m.text", "body": body})
+        content = {"msgtype": "m.text", "body": body}
+        text(self._ask(calls.SEND, room_id, transaction, body=content).content, "event_id")
 
     def admin_join(self, room_id: str, user_id: str) -> None:
-        """admin/room_membership: put a local user into a room (invite and join in one)."""
-        path = path_of(ADMIN + "/v1/join/{}", room_id)
-        self._call("POST", path, body={"user_id": user_id})
+        """admin/room_membership: put a local user into a room (invite and join in one). Raises
+        `Absent` when there is no such user, and `Refused` when that user is suspended or locked,
+        which the homeserver says in the same code as of the acting account."""
+        try:
+            answer = self._ask(calls.ADMIN_JOIN, room_id, body={"user_id": user_id})
+        except ProviderStopped as error:
+            if error.errcode not in STOPS or error.status != 403:
+                raise
+            if (theirs := self._their_own(user_id)) is None:
+                raise
+            raise theirs from None
+        named(answer, "room_id", "!")
+
+    def _their_own(self, user_id: str) -> Refused | None:
+        """Why this user, and not the acting account, is refused; None: it is not theirs."""
+        found = self.user(user_id)
+        if found is None or not (found.suspended or found.locked or found.deactivated):
+            return None
+        if found.suspended:
+            sentence = _("%(user)s is suspended on the homeserver.", user=user_id)
+        elif found.locked:
+            sentence = _("The account %(user)s is locked on the homeserver.", user=user_id)
+        else:
+            sentence = _("The account %(user)s is deactivated on the homeserver.", user=user_id)
+        return Refused(sentence, status=403)
 
     def invite(self, room_id: str, user_id: str) -> None:
         """CS: POST /rooms/{id}/invite, for people of other servers."""
-        path = path_of(CLIENT + "/rooms/{}/invite", room_id)
-        self._call("POST", path, body={"user_id": user_id})
+        self._ask(calls.INVITE, room_id, body={"user_id": user_id})
 
     def kick(self, room_id: str, user_id: str, reason: str) -> None:
         """CS: POST /rooms/{id}/kick. Unlike writing a ``leave`` it does not lift a ban."""
-        path = path_of(CLIENT + "/rooms/{}/kick", room_id)
-        self._call("POST", path, body={"user_id": user_id, "reason": reason})
+        self._ask(calls.KICK, room_id, body={"user_id": user_id, "reason": reason})
 
     def leave(self, room_id: str) -> None:
         """CS: POST /rooms/{id}/leave, as the acting account."""
-        self._call("POST", path_of(CLIENT + "/rooms/{}/leave", room_id), body={})
+        self._ask(calls.LEAVE, room_id, body={})
 
     def join(self, room_id: str) -> None:
         """CS: POST /rooms/{id}/join, as the acting account."""
-        self._call("POST", path_of(CLIENT + "/rooms/{}/join", room_id), body={})
+        named(self._ask(calls.JOIN, room_id, body={}), "room_id", "!")
 
     def make_room_admin(self, room_id: str) -> None:
         """admin/rooms: give the acting account the highest power a local member has."""
-        self._call("POST", path_of(ADMIN + "/v1/rooms/{}/make_room_admin", room_id), body={})
+        self._ask(calls.MAKE_ROOM_ADMIN, room_id, body={})
 
     def delete_room(self, room_id: str) -> str:
         """admin/rooms, version 2: start to remove everybody and purge; an id to ask with."""
-        path = path_of(ADMIN + "/v2/rooms/{}", room_id)
-        content = self._call("DELETE", path, body={"purge": True, "block": False}).content
-        return text(content, "delete_id")
+        body = {"purge": True, "block": False}
+        return text(self._ask(calls.DELETE_ROOM, room_id, body=body).content, "delete_id")
 
     def deletion(self, delete_id: str) -> Deletion | None:
         """admin/rooms: status of one deletion; None when the server has forgotten it."""
-        path = path_of(ADMIN + "/v2/rooms/delete_status/{}", delete_id)
         try:
-            content = self._call("GET", path).content
-        except Refused as error:
-            if error.status == 404:
-                return None
-            raise
+            content = self._ask(calls.DELETION, delete_id).content
+        except Absent:
+            return None
         return Deletion(delete_id, text(content, "status"))
 
     def deletions(self, room_id: str) -> list[Deletion]:
         """admin/rooms: the deletions of a room that the server remembers."""
-        path = path_of(ADMIN + "/v2/rooms/{}/delete_status", room_id)
         try:
-            results = self._call("GET", path).content.get("results")
-        except Refused as error:
-            if error.status == 404:
-                return []
-            raise
+            results = self._ask(calls.DELETIONS, room_id).content.get("results")
+        except Absent:
+            return []
         return [
             Deletion(str(result.get("delete_id", "")), str(result.get("status", "")))
             for result in (results if isinstance(results, list) else [])
@@ -238,23 +263,11 @@ class MatrixClient:
 
     def largest_upload(self) -> int | None:
         """CS: GET /_matrix/client/v1/media/config: bytes; None when the server does not say."""
-        size = self._call("GET", "/_matrix/client/v1/media/config").content.get("m.upload.size")
-        return size if isinstance(size, int) else None
+        size = self._ask(calls.LARGEST_UPLOAD).content.get("m.upload.size")
+        return size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None
 
     def upload(self, data: bytes, media_type: str, filename: str) -> str:
         """CS: POST /_matrix/media/v3/upload; the ``mxc://`` URI."""
-        content = self._call(
-            "POST",
-            "/_matrix/media/v3/upload",
-            body=Upload(data, media_type),
-            query={"filename": filename},
-        ).content
-        return text(content, "content_uri")
-
-
-def _limits_path(user_id: str) -> str:
-    return path_of(ADMIN + "/v1/users/{}/override_ratelimit", user_id)
-
-
-def _state_path(room_id: str, event_type: str, state_key: str) -> str:
-    return path_of(CLIENT + "/rooms/{}/state/{}/{}", room_id, event_type, state_key)
+        query = {"filename": filename}
+        answer = self._ask(calls.UPLOAD, body=Upload(data, media_type), query=query)
+        return named(answer, "content_uri", "mxc://")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import wtforms
 from wtforms.validators import StopValidation
 
+from commweb.addresses import homeserver_base
 from commweb.fields import (
     BooleanField,
     HttpUrl,
@@ -54,6 +55,13 @@ class LevelField(wtforms.IntegerField):  # type: ignore[misc]
             raise ValueError(str(self.problem))
 
 
+class HomeserverUrlField(HttpUrlField):
+    """Where a homeserver answers; the path of a request that was pasted with it is taken off."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata([homeserver_base(text) for text in valuelist])
+
+
 class MatrixSettingsForm(SettingsForm):
     """What an admin enters once. ``advanced`` names the fields that may stay as they are."""
 
@@ -77,7 +85,7 @@ class MatrixSettingsForm(SettingsForm):
         "level_admin",
     )
 
-    home_server_url = HttpUrlField(
+    home_server_url = HomeserverUrlField(
         _("Home server URL"),
         validators=[required(), HttpUrl()],
         description=_(

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from commweb.addresses import homeserver_base
 from commweb.encryption import Secret
 from commweb.errors import ProviderError, Refused, Unreachable
 from commweb.i18n import gettext as _
-from commweb.i18n import lazy_gettext
+from commweb.i18n import joined, lazy_gettext
 from commweb.net import Door, NetworkPolicy
 from commweb.providers.base import (
     Backend,
@@ -23,6 +24,7 @@ from commweb.providers.base import (
 from commweb.providers.matrix import public
 from commweb.providers.matrix.backend import MatrixBackend
 from commweb.providers.matrix.checks import NO_LIMITS, check
+from commweb.providers.matrix.discovery import named_homeserver, use_instead
 from commweb.providers.matrix.identifiers import user_id_problem
 from commweb.providers.matrix.people import MatrixPeople
 from commweb.providers.matrix.rooms import NewRoomRules
@@ -87,7 +89,7 @@ class MatrixProvider(Provider):
         return MatrixSettingsForm
 
     def server_url(self, values: Mapping[str, Any]) -> str:
-        return str(values.get(HOME_SERVER_URL) or "")
+        return homeserver_base(str(values.get(HOME_SERVER_URL) or ""))
 
     def configured(self, values: Mapping[str, Any], has_session: bool) -> bool:
         return has_session and bool(values.get(HOME_SERVER_URL) and values.get(ELEMENT_WEB_URL))
@@ -99,13 +101,14 @@ class MatrixProvider(Provider):
         return check(context, deadline_seconds)
 
     def answers(self, context: ProviderContext, deadline_seconds: float) -> bool:
-        """Asks whose session it is, on a connection of its own."""
+        """Asks whose session it is and, as most of the work does, the administration API for that
+        account; on a connection of its own."""
         try:
             session = HomeserverSession.open(context, seconds=deadline_seconds)
         except ProviderError:
             return True
         try:
-            session.client.whoami()
+            session.client.user(session.client.whoami().user_id)
         except Unreachable:
             return False
         except ProviderError:
@@ -119,15 +122,15 @@ class MatrixProvider(Provider):
     ) -> SignedIn:
         """A new session of its own device. A wrong name or password raises `Refused`, too many
         tries `RateLimited` with the time to wait."""
-        refusal: Refused | None = None
+        problem: ProviderError | None = None
         with Door(network) as door:
             transport = Transport(door, self.server_url(values), seconds=LOGIN_SECONDS)
             try:
                 done = public.login(transport, username, password)
-            except Refused as error:
-                refusal = error
-        if refusal is not None:
-            raise _sign_in_refusal(refusal)
+            except (Refused, Unreachable) as error:
+                problem = _sign_in_problem(error, door, transport)
+        if problem is not None:
+            raise problem
         return SignedIn(done.pair, done.user_id, done.device_id)
 
     def lift_limits(self, context: ProviderContext) -> None:
@@ -191,17 +194,27 @@ class MatrixProvider(Provider):
         return RoomLinks(self.room_url(values, remote_id), app)
 
 
-def _sign_in_refusal(error: Refused) -> Refused:
+def _sign_in_problem(error: ProviderError, door: Door, transport: Transport) -> ProviderError:
+    """Why nobody was signed in, in words."""
+    if not isinstance(error, Refused):
+        return _with_found_address(error, door, transport)
     if error.errcode == "M_FORBIDDEN":
-        return Refused(
-            _("The homeserver does not accept this user name and password."),
-            status=error.status,
-            errcode=error.errcode,
-        )
-    if error.errcode in ("M_UNRECOGNIZED", "M_UNKNOWN"):
-        return Refused(
-            _("The homeserver offers no sign-in with a password."),
-            status=error.status,
-            errcode=error.errcode,
-        )
-    return error
+        sentence = _("The homeserver does not accept this user name and password.")
+        return Refused(sentence, status=error.status, errcode=error.errcode)
+    if error.errcode not in ("M_UNRECOGNIZED", "M_UNKNOWN"):
+        return error
+    try:
+        public.versions(transport)
+    except ProviderError as nobody:  # then it is the address that is wrong
+        return _with_found_address(nobody, door, transport)
+    sentence = _("The homeserver offers no sign-in with a password.")
+    return Refused(sentence, status=error.status, errcode=error.errcode)
+
+
+def _with_found_address(error: ProviderError, door: Door, transport: Transport) -> ProviderError:
+    """The error, with the homeserver that the typed domain names, if it names one."""
+    found = named_homeserver(door, transport) if error.status is not None else None
+    if found is None:
+        return error
+    message = joined([error.message, use_instead(found, transport.base_url)])
+    return Unreachable(message, status=error.status)

@@ -12,11 +12,16 @@ from commweb.encryption import Secret
 from commweb.errors import Refused, Unreachable
 from commweb.i18n import gettext as _
 from commweb.models import now
-from commweb.providers.matrix.transport import Json, Transport
+from commweb.providers.matrix import calls
+from commweb.providers.matrix.answers import whoami
+from commweb.providers.matrix.content import Json
+from commweb.providers.matrix.meaning import seconds_of
+from commweb.providers.matrix.transport import Transport
 
 __all__ = ["Login", "login", "refresh", "uses_delegated_auth", "versions"]
 
 DEVICE_NAME = "commweb"
+LONGEST_LIFE_SECONDS = 10 * 365 * 86400.0
 # What a version looks like: it is shown to people, and the server could write anything.
 SPOKEN = re.compile(r"[rv][0-9.]{1,12}")
 
@@ -36,11 +41,18 @@ def versions(transport: Transport) -> tuple[str, ...]:
 
     Raises `Unreachable` when what answers is no homeserver.
     """
-    found = transport.call("GET", "/_matrix/client/versions").content.get("versions")
+    answer = transport.call(calls.VERSIONS.method, calls.VERSIONS.path)
+    found = answer.content.get("versions")
     listed = found if isinstance(found, list) else []
     spoken = tuple(name for name in listed if isinstance(name, str) and SPOKEN.fullmatch(name))
     if not spoken:
-        raise Unreachable(_("The address answers, but not as a Matrix homeserver does."))
+        raise Unreachable(
+            _(
+                "Something answers there, but it is not a Matrix homeserver (HTTP %(status)d).",
+                status=answer.status,
+            ),
+            status=answer.status,
+        )
     return spoken
 
 
@@ -49,8 +61,8 @@ def uses_delegated_auth(transport: Transport) -> bool:
     https://spec.matrix.org/latest/client-server-api/#get_matrixclientv1auth_metadata
     """
     try:
-        transport.call("GET", "/_matrix/client/v1/auth_metadata")
-    except Refused:
+        transport.call(calls.AUTH_METADATA.method, calls.AUTH_METADATA.path)
+    except (Refused, Unreachable):  # nobody offers it there, which is all there is to know
         return False
     return True
 
@@ -61,8 +73,8 @@ def login(transport: Transport, username: str, password: Secret) -> Login:
     """
     started = now()
     answer = transport.call(
-        "POST",
-        "/_matrix/client/v3/login",
+        calls.LOGIN.method,
+        calls.LOGIN.path,
         body={
             "type": "m.login.password",
             "identifier": {"type": "m.id.user", "user": username},
@@ -71,10 +83,8 @@ def login(transport: Transport, username: str, password: Secret) -> Login:
             "initial_device_display_name": DEVICE_NAME,
         },
     )
-    user_id, device_id = answer.content.get("user_id"), answer.content.get("device_id")
-    if not isinstance(user_id, str) or ":" not in user_id:
-        raise Unreachable(_("The homeserver's answer to the sign-in is not complete."))
-    return Login(_pair(answer.content, started), user_id, str(device_id or ""))
+    who = whoami(answer)
+    return Login(_pair(answer.content, started), who.user_id, who.device_id or "")
 
 
 def refresh(transport: Transport, token: Secret, seconds: float) -> TokenPair:
@@ -83,8 +93,8 @@ def refresh(transport: Transport, token: Secret, seconds: float) -> TokenPair:
     """
     started = now()
     answer = transport.call(
-        "POST",
-        "/_matrix/client/v3/refresh",
+        calls.REFRESH.method,
+        calls.REFRESH.path,
         body={"refresh_token": token},
         seconds=seconds,
     )
@@ -113,7 +123,5 @@ def _token(content: Json, name: str) -> Secret | None:
 
 
 def _lifetime(content: Mapping[str, object]) -> float | None:
-    milliseconds = content.get("expires_in_ms")
-    if not isinstance(milliseconds, int | float) or milliseconds <= 0:
-        return None
-    return float(min(milliseconds / 1000, 10 * 365 * 86400))
+    """Seconds; None: the server names no usable end."""
+    return seconds_of(content.get("expires_in_ms"), LONGEST_LIFE_SECONDS) or None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from commweb.addresses import homeserver_base
 from commweb.errors import SignInNeeded
 from commweb.i18n import gettext as _
 from commweb.net import Door
@@ -36,7 +37,7 @@ class HomeserverSession:
     def open(cls, context: ProviderContext, *, seconds: float | None = None) -> HomeserverSession:
         """No request yet; `close` it. Raises `SignInNeeded` without tokens for the server."""
         values: Mapping[str, Any] = context.values
-        base_url = str(values[HOME_SERVER_URL])
+        base_url = homeserver_base(str(values[HOME_SERVER_URL]))
         stored = context.tokens.read()
         if stored is None or stored.base_url != base_url:
             raise SignInNeeded(_("No tokens are stored for this homeserver. Sign in first."))

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled, Unreachable
+from commweb.errors import ProviderError, Refused, RoomUnsettled, Unreachable
 from commweb.providers.base import Backend
 from commweb.providers.matrix.provider import MatrixProvider
 from commweb.providers.rooms import (
@@ -217,7 +217,9 @@ def test_somebody_already_in_the_room_is_done(http: Http, backend: Backend) -> N
     ("status", "errcode", "error", "kind", "word"),
     [
         (404, "M_NOT_FOUND", "User not found", Refused, "no account"),
-        (404, "M_UNKNOWN", "Can't join remote room because", RoomGone, "not on the homeserver"),
+        (404, "M_UNKNOWN", "Can't join remote room because", RoomUnsettled, "not find the room"),
+        (404, "M_UNRECOGNIZED", "Unrecognized request", Unreachable, "administration API"),
+        (410, "M_NOT_FOUND", "Gone", Unreachable, "unexpected"),
         (403, "M_FORBIDDEN", f"{BOT} not in room !room.", RoomUnsettled, "acting account"),
         (403, "M_BAD_STATE", "Cannot invite user who was banned", Refused, "banned"),
         (403, "M_FORBIDDEN", f"{ANNA} is banned from the room", Refused, "banned"),
@@ -307,7 +309,7 @@ def test_a_picture_is_uploaded_unless_it_was_before(http: Http, backend: Backend
     picture = Picture("digest", "image/png", lambda: b"bytes")
     limit(http)
     http.on("POST", "/_matrix/media/v3/upload", {"content_uri": "mxc://hs/1"})
-    http.on("PUT", f"{STATE}/m.room.avatar/", {})
+    http.on("PUT", f"{STATE}/m.room.avatar/", {"event_id": "$e"})
     assert backend.set_picture(ROOM, SetPicture(picture)) == "mxc://hs/1"
     assert http.sent() == {"url": "mxc://hs/1"}
     assert http.mock.calls[1].request.headers["Content-Type"] == "image/png"
@@ -333,7 +335,7 @@ def test_a_picture_that_is_too_large_is_told(http: Http, backend: Backend, size:
 def test_levels_are_read_changed_and_written_whole(http: Http, backend: Backend) -> None:
     content = {"users": {"@b:hs": 75}, "events": {"m.x": 100}}
     http.on("GET", f"{STATE}/m.room.power_levels/", content)
-    http.on("PUT", f"{STATE}/m.room.power_levels/", {})
+    http.on("PUT", f"{STATE}/m.room.power_levels/", {"event_id": "$e"})
     backend.set_levels(ROOM, SetLevels({ANNA: 50}))
     assert http.sent() == {"users": {"@b:hs": 75, ANNA: 50}, "events": {"m.x": 100}}
 

@@ -13,7 +13,7 @@ import pytest
 import responses
 
 from commweb.encryption import Secret
-from commweb.errors import RateLimited, Refused, SignInNeeded
+from commweb.errors import ProviderStopped, RateLimited, Refused, SignInNeeded, Unreachable
 from commweb.models import now
 from commweb.net import NetworkPolicy
 from commweb.providers.matrix.provider import MatrixProvider
@@ -21,6 +21,9 @@ from tests.stored_session import BASE_URL, Stored
 
 BOT = "@bot:hs.example"
 ADMIN_PATH = f"/_synapse/admin/v1/users/{quote(BOT, safe='')}"
+OWN_PATH = f"/_synapse/admin/v2/users/{quote(BOT, safe='')}"
+CREATE = "/_matrix/client/v3/createRoom"
+REJECTED = {"errcode": "M_BAD_JSON", "error": "'org.commweb.none' is not a valid preset"}
 LOGIN = "/_matrix/client/v3/login"
 VALUES = {"home_server_url": BASE_URL, "element_web_url": "https://app.element.io"}
 
@@ -49,9 +52,10 @@ def healthy(http: responses.RequestsMock, *, admin: bool = True, delegated: bool
     missing = {"errcode": "M_UNRECOGNIZED", "error": "x"}
     on(http, "/_matrix/client/v1/auth_metadata", missing, 200 if delegated else 404)
     if admin:
-        on(http, f"{ADMIN_PATH}/admin", {"admin": True})
+        on(http, OWN_PATH, {"name": BOT, "admin": True})
+        http.add("POST", BASE_URL + CREATE, json=REJECTED, status=400)
     else:
-        on(http, f"{ADMIN_PATH}/admin", {"errcode": "M_FORBIDDEN", "error": "x"}, 403)
+        on(http, OWN_PATH, {"errcode": "M_FORBIDDEN", "error": "x"}, 403)
 
 
 def codes(stored: Stored) -> list[str]:
@@ -180,6 +184,157 @@ def test_a_redirect_says_what_to_enter(http: responses.RequestsMock, stored: Sto
     assert "enter https://real.example instead" in found[0].message
 
 
+@pytest.mark.parametrize("status", [200, 403, 404, 405, 410])
+def test_an_administration_api_that_is_not_passed_on_is_named(
+    http: responses.RequestsMock, stored: Stored, status: int
+) -> None:
+    on(http, "/_matrix/client/versions", {"versions": ["v1.15"]})
+    on(http, "/_matrix/client/v3/account/whoami", {"user_id": BOT})
+    on(http, "/_matrix/client/v1/auth_metadata", {"errcode": "M_UNRECOGNIZED"}, 404)
+    http.add("GET", BASE_URL + OWN_PATH, body="<h1>Not Found</h1>", status=status)
+    found = MatrixProvider().check(stored.context(), 10)[-1]
+    assert (found.code, found.level) == ("unreachable", "danger")
+    assert "administration API (/_synapse/admin) is not reachable" in found.message
+
+
+REFUSED = [
+    (
+        403,
+        {"errcode": "M_CONSENT_NOT_GIVEN", "error": "Agree", "consent_uri": "https://hs/c?u=b"},
+        "stopped",
+        ["agree", "https://hs/c?u=b"],
+    ),
+    (
+        403,
+        {
+            "errcode": "M_RESOURCE_LIMIT_EXCEEDED",
+            "error": "Too many",
+            "limit_type": "monthly_active_user",
+            "admin_contact": "mailto:it@example.org",
+        },
+        "user_limit",
+        ["limit of users", "Too many", "it@example.org"],
+    ),
+    (
+        403,
+        {
+            "errcode": "M_RESOURCE_LIMIT_EXCEEDED",
+            "error": "Not paid",
+            "limit_type": "hs_disabled",
+            "admin_contact": "https://host.example/help",
+        },
+        "stopped",
+        ["Not paid", "https://host.example/help"],
+    ),
+    (507, {}, "stopped", ["no space"]),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "code", "words"), REFUSED)
+def test_a_server_that_answers_and_does_nothing_is_told(
+    http: responses.RequestsMock,
+    stored: Stored,
+    status: int,
+    body: dict[str, Any],
+    code: str,
+    words: list[str],
+) -> None:
+    healthy(http)
+    http.replace("POST", BASE_URL + CREATE, json=body, status=status)
+    on(http, f"{ADMIN_PATH}/override_ratelimit", {"messages_per_second": 0, "burst_count": 0})
+    found = MatrixProvider().check(stored.context(), 10)[-1]
+    assert (found.code, found.level) == (code, "danger")
+    assert all(word in found.message for word in words), found.message
+
+
+def test_a_suspended_account_is_told(http: responses.RequestsMock, stored: Stored) -> None:
+    healthy(http)
+    http.replace("GET", BASE_URL + OWN_PATH, json={"name": BOT, "suspended": True})
+    on(http, f"{ADMIN_PATH}/override_ratelimit", {"messages_per_second": 0, "burst_count": 0})
+    assert last(stored) == ("stopped", "danger")
+
+
+def test_a_room_that_a_server_creates_in_spite_of_all_is_deleted(
+    http: responses.RequestsMock, stored: Stored
+) -> None:
+    healthy(http)
+    http.replace("POST", BASE_URL + CREATE, json={"room_id": "!odd"})
+    http.add("DELETE", f"{BASE_URL}/_synapse/admin/v2/rooms/%21odd", json={"delete_id": "d"})
+    on(http, f"{ADMIN_PATH}/override_ratelimit", {"messages_per_second": 0, "burst_count": 0})
+    assert codes(stored) == ["reached", "account", "admin"]
+
+
+# The domain that names its homeserver
+
+WELL_KNOWN = "/.well-known/matrix/client"
+REAL = "https://matrix.hs.example"
+
+
+def named(http: responses.RequestsMock, body: Any, status: int = 200) -> None:
+    """The domain itself is a web site, which names a homeserver."""
+    http.assert_all_requests_are_fired = False
+    for path in ("/_matrix/client/versions", LOGIN):
+        http.add("GET", BASE_URL + path, body="<h1>School</h1>", status=404)
+        http.add("POST", BASE_URL + path, body="<h1>School</h1>", status=404)
+    http.add("GET", BASE_URL + WELL_KNOWN, json=body, status=status)
+    http.add("GET", REAL + "/_matrix/client/versions", json={"versions": ["v1.15"]})
+
+
+@pytest.mark.parametrize("written", [REAL, REAL + "/", REAL + "/_matrix/client"])
+def test_the_homeserver_that_a_domain_names_is_offered(
+    http: responses.RequestsMock, stored: Stored, written: str
+) -> None:
+    named(http, {"m.homeserver": {"base_url": written}})
+    problem, offer = MatrixProvider().check(stored.context(), 10)
+    assert (problem.code, offer.code) == ("unreachable", "found_address")
+    assert f"Use {REAL} instead" in offer.message
+    with pytest.raises(Unreachable, match=f"Use {REAL} instead"):
+        sign_in()
+    asked = [call.request for call in http.calls if call.request.url.startswith(REAL)]
+    assert all("Authorization" not in request.headers for request in asked)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        "x",
+        {"m.homeserver": None},
+        {"m.homeserver": {"base_url": 5}},
+        {"m.homeserver": {"base_url": BASE_URL}},
+        {"m.homeserver": {"base_url": "http://10.0.0.1"}},
+        {"m.homeserver": {"base_url": "http://169.254.169.254"}},
+        {"m.homeserver": {"base_url": "javascript:alert(1)"}},
+        {"m.homeserver": {"base_url": "https://user:word@matrix.hs.example"}},
+        {"m.homeserver": {"base_url": "https://nobody.hs.example"}},
+    ],
+)
+def test_a_name_that_leads_nowhere_is_not_offered(
+    http: responses.RequestsMock, stored: Stored, body: Any
+) -> None:
+    named(http, body)
+    assert codes(stored) == ["unreachable"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "https://hs.example/_matrix",
+        "https://hs.example/_matrix/client/v3/login?x=1#y",
+        "https://hs.example/_synapse/admin/",
+        "https://HS.example/.well-known/matrix/client",
+    ],
+)
+def test_the_path_of_a_request_is_taken_off_an_address(
+    http: responses.RequestsMock, stored: Stored, typed: str
+) -> None:
+    assert MatrixProvider().server_url({"home_server_url": typed}) == BASE_URL
+    on(http, "/_matrix/client/versions", {"versions": ["v1.15"]})
+    http.assert_all_requests_are_fired = False
+    assert MatrixProvider().check(stored.context(typed), 10)[0].code == "reached"
+
+
 def test_a_dead_session_is_told(http: responses.RequestsMock, stored: Stored) -> None:
     stored.save("access", None, base_url="https://new.example")
     stored.save("access", None)
@@ -240,7 +395,8 @@ def test_limits_are_lifted_for_the_acting_account(
     ("status", "body", "answers"),
     [
         (200, {"user_id": BOT}, True),
-        (403, {"errcode": "M_FORBIDDEN", "error": "x"}, True),
+        (401, {"errcode": "M_USER_LOCKED", "error": "x"}, True),
+        (403, {"errcode": "M_FORBIDDEN", "error": "x"}, False),
         (429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 900}, True),
         (500, {"errcode": "M_UNKNOWN", "error": "x"}, False),
         (502, "not JSON of a homeserver", False),
@@ -250,7 +406,18 @@ def test_a_server_answers_if_it_says_anything_a_homeserver_says(
     http: responses.RequestsMock, stored: Stored, status: int, body: Any, answers: bool
 ) -> None:
     on(http, "/_matrix/client/v3/account/whoami", body, status)
+    on(http, OWN_PATH, {"errcode": "M_FORBIDDEN", "error": "You are not a server admin"}, 403)
+    http.assert_all_requests_are_fired = False
     assert MatrixProvider().answers(stored.context(), 5.0) is answers
+
+
+@pytest.mark.parametrize("status", [403, 404, 502])
+def test_a_server_whose_administration_api_is_away_does_not_answer(
+    http: responses.RequestsMock, stored: Stored, status: int
+) -> None:
+    on(http, "/_matrix/client/v3/account/whoami", {"user_id": BOT})
+    http.add("GET", BASE_URL + OWN_PATH, body="<html>", status=status)
+    assert not MatrixProvider().answers(stored.context(), 5.0)
 
 
 def test_a_server_that_cannot_be_connected_to_does_not_answer(
@@ -286,7 +453,8 @@ def test_signing_in_gives_a_pair(http: responses.RequestsMock) -> None:
     [
         (403, "M_FORBIDDEN", "does not accept this user name and password"),
         (404, "M_UNRECOGNIZED", "no sign-in with a password"),
-        (403, "M_USER_DEACTIVATED", "M_USER_DEACTIVATED"),
+        (403, "M_USER_DEACTIVATED", "is deactivated"),
+        (401, "M_USER_LOCKED", "has locked"),
     ],
 )
 def test_a_refused_sign_in_says_why_and_shows_no_password(
@@ -294,7 +462,9 @@ def test_a_refused_sign_in_says_why_and_shows_no_password(
 ) -> None:
     body = {"errcode": errcode, "error": "word-of-pass is wrong"}
     http.add("POST", BASE_URL + LOGIN, json=body, status=status)
-    with pytest.raises(Refused, match=sentence) as caught:
+    if status == 404:
+        on(http, "/_matrix/client/versions", {"versions": ["v1.15"]})
+    with pytest.raises((Refused, ProviderStopped), match=sentence) as caught:
         sign_in()
     assert "word-of-pass" not in repr(caught.value) + caught.value.message
 
