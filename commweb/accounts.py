@@ -1,211 +1,161 @@
 """Whose remote account is whose: the rows of ``commweb_account``, and who agreed to have one.
 
-An account belongs to one person only, whether it is the one in use or the one that commweb made
-and that rests while another is used. Every function is part of the caller's transaction.
+An account belongs to one person only, whether it is the one in use or the one that commweb
+created and that rests while another is used. ``server`` is the connected server's name. Every
+function is part of the caller's transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
+import secrets
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    String,
-    Update,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import aliased
 
 from commweb import audit
-from commweb.models import Account, AccountConsent, now
+from commweb.account_rows import (
+    COLUMNS,
+    AccountRecord,
+    Owner,
+    account_of,
+    accounts,
+    in_parts,
+    of_person,
+    of_server,
+    owners,
+)
+from commweb.models import Account, AccountConsent, AccountProof, now
 from commweb.places import look_again
+from commweb.sync.choose_account import CLAIM, CREATED, LINKED, PROVEN, gives_way
 
 __all__ = [
-    "CREATED",
-    "HOST",
-    "LINKED",
+    "CLAIM",
+    "OWN_LINKS",
+    "RETIRED",
     "AccountRecord",
+    "Owner",
     "account_of",
     "accounts",
-    "add_accounts",
     "agree",
     "agreed",
+    "displace",
+    "former",
     "link",
-    "move_accounts",
     "owners",
-    "store_accounts",
+    "retire",
     "unlink",
 ]
 
-LINKED = "linked"
-HOST = "host"
-CREATED = "created"
-AT_ONCE = 500
+OWN_LINKS = (PROVEN, LINKED, CLAIM)
+"""Where an account comes from that the person linked, and may unlink."""
+RETIRED = "retired:"
 
 
-@dataclass(frozen=True)
-class AccountRecord:
-    """A person's remote account: see ``commweb_account``."""
-
-    remote_user_id: str
-    origin: str
-    display_name: str
-    checked_at: datetime | None
-    made_user_id: str | None = None
-
-
-_COLUMNS = [getattr(Account, name) for name in AccountRecord.__dataclass_fields__]
-
-
-def accounts(
-    connection: Connection, provider: str, person_ids: Iterable[str]
-) -> dict[str, AccountRecord]:
-    """The accounts of these people, by person id."""
-    found: dict[str, AccountRecord] = {}
-    for part in _parts(person_ids):
-        rows = connection.execute(
-            select(Account.person_id, *_COLUMNS).where(
-                Account.provider == provider, Account.person_id.in_(part)
-            )
+def displace(
+    connection: Connection, provider: str, person_id: str, remote_id: str, server: str = ""
+) -> None:
+    """The account is ``person_id``'s now: everybody else who has it goes back to the account that
+    commweb created for them, or gets another one at the next sync."""
+    others = connection.execute(
+        select(Account.person_id, *COLUMNS).where(
+            Account.provider == provider,
+            Account.person_id != person_id,
+            or_(Account.remote_user_id == remote_id, Account.made_user_id == remote_id),
+            of_server(server),
         )
-        found.update({row[0]: AccountRecord(*row[1:]) for row in rows})
-    return found
+    ).all()
+    for other_id, *values in others:
+        record = AccountRecord(*values)
+        own = of_person(provider, other_id, server).where(Account.server_name == record.server_name)
+        if record.remote_user_id != remote_id:
+            connection.execute(own.values(made_user_id=None))
+        elif record.made_user_id not in (None, remote_id):
+            connection.execute(own.values(**_back(record)))
+        else:
+            _drop(connection, provider, other_id, record.server_name)
+        look_again(connection, provider, other_id)
 
 
-def account_of(connection: Connection, provider: str, person_id: str) -> AccountRecord | None:
-    """The person's account; None: there is none yet."""
-    return accounts(connection, provider, [person_id]).get(person_id)
-
-
-def owners(connection: Connection, provider: str, remote_ids: Iterable[str]) -> dict[str, str]:
-    """Whose these remote ids are, by remote id; what belongs to nobody is not in it."""
-    found: dict[str, str] = {}
-    for part in _parts(remote_ids):
-        for column in (Account.made_user_id, Account.remote_user_id):
-            rows = connection.execute(
-                select(column, Account.person_id).where(
-                    Account.provider == provider, column.in_(part)
-                )
-            )
-            found.update({str(row[0]): row[1] for row in rows})
-    return found
-
-
-def add_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert accounts; a person or a remote id that has a row meanwhile is left alone. In the
-    order of the people: two rooms with the same people would else wait for each other."""
-    if rows:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(Account).on_conflict_do_nothing()
-        connection.execute(statement, [dict(row) for row in sorted(rows, key=_person_of)])
-
-
-def move_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Give people with a row another account. Nothing is done for somebody who linked one
-    meanwhile, nor for a remote id that somebody else uses meanwhile."""
-    other = aliased(Account)
-    for row in sorted(rows, key=_person_of):
-        used = select(other.person_id).where(
-            other.provider == row["provider"], other.remote_user_id == row["remote_user_id"]
-        )
-        connection.execute(
-            _of(row["provider"], row["person_id"])
-            .where(Account.origin != LINKED, ~used.exists())
-            .values(remote_user_id=row["remote_user_id"], origin=row["origin"], checked_at=None)
-        )
-        # The same account from another source stays as it was looked at.
-        connection.execute(
-            _of(row["provider"], row["person_id"])
-            .where(Account.origin != LINKED, Account.remote_user_id == row["remote_user_id"])
-            .values(origin=row["origin"])
-        )
-
-
-def store_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """What was found out about accounts. A person who has another account by now is left
-    alone. ``made_user_id`` None keeps what is stored."""
-    if not rows:
-        return
-    connection.execute(
-        _storing(),
-        [
-            {
-                "of_provider": row["provider"],
-                "of_person": row["person_id"],
-                "of_remote": row["remote_user_id"],
-                "shown": row["display_name"],
-                "at": row["checked_at"],
-                "made": row["made_user_id"],
-            }
-            for row in rows
-        ],
-    )
-
-
-@lru_cache
-def _storing() -> Update:
-    """Putting the statement together costs more than running it."""
-    return (
-        update(Account)
-        .where(
-            Account.provider == bindparam("of_provider"),
-            Account.person_id == bindparam("of_person"),
-            Account.remote_user_id == bindparam("of_remote"),
-        )
-        .values(
-            display_name=bindparam("shown"),
-            checked_at=bindparam("at"),
-            made_user_id=func.coalesce(bindparam("made", type_=String), Account.made_user_id),
-        )
-    )
-
-
-def link(connection: Connection, provider: str, person_id: str, remote_id: str) -> bool:
-    """Use an account of the person's own. False: it belongs to somebody else."""
-    if owners(connection, provider, [remote_id]).get(remote_id, person_id) != person_id:
+def link(
+    connection: Connection,
+    provider: str,
+    person_id: str,
+    remote_id: str,
+    *,
+    server: str = "",
+    origin: str = PROVEN,
+) -> bool:
+    """Use an account of the person's own. ``origin``: proven, or claim where proof is not asked
+    for. False: it belongs to somebody else. Who had it by less than a proof gets another one."""
+    owner = owners(connection, provider, [remote_id], server).get(remote_id)
+    foreign = owner is not None and owner.person_id != person_id
+    if owner is not None and foreign and not gives_way(owner.source, origin):
         return False
-    values = {"remote_user_id": remote_id, "origin": LINKED, "checked_at": None}
+    values = {"remote_user_id": remote_id, "origin": origin, "checked_at": None}
     try:
         with connection.begin_nested():
-            done = connection.execute(_of(provider, person_id).values(**values))
+            if foreign:
+                displace(connection, provider, person_id, remote_id, server)
+            done = connection.execute(of_person(provider, person_id, server).values(**values))
             if not done.rowcount:
                 row = {"provider": provider, "person_id": person_id, "display_name": ""}
-                connection.execute(insert(Account).values(**row, **values))
+                connection.execute(insert(Account).values(**row, **values, server_name=server))
     except IntegrityError:  # somebody else linked it at the same moment
         return False
     _tell(connection, provider, person_id, "account.linked", account=remote_id)
     return True
 
 
-def unlink(connection: Connection, provider: str, person_id: str) -> bool:
+def unlink(connection: Connection, provider: str, person_id: str, server: str = "") -> bool:
     """Use the linked account no more. False: none is linked."""
-    record = account_of(connection, provider, person_id)
-    if record is None or record.origin != LINKED:
+    record = account_of(connection, provider, person_id, server)
+    if record is None or record.origin not in OWN_LINKS:
         return False
     if record.made_user_id:
-        values = {"remote_user_id": record.made_user_id, "origin": CREATED, "checked_at": None}
-        connection.execute(_of(provider, person_id).values(**values))
+        connection.execute(of_person(provider, person_id, server).values(**_back(record)))
     else:
-        connection.execute(
-            delete(Account).where(Account.provider == provider, Account.person_id == person_id)
-        )
+        _drop(connection, provider, person_id, record.server_name)
     _tell(connection, provider, person_id, "account.unlinked", account=record.remote_user_id)
     return True
 
 
+def retire(connection: Connection, person_id: str) -> None:
+    """The person is gone: codes and consents go, and what was theirs is kept for nobody else.
+    Somebody who gets the same person id later inherits nothing; somebody with the same external
+    id is the same person (`former`)."""
+    for model in (AccountProof, AccountConsent):
+        connection.execute(delete(model).where(model.person_id == person_id))
+    key = f"{RETIRED}{secrets.token_hex(8)}:{person_id}"[:255]
+    connection.execute(
+        update(Account)
+        .where(Account.person_id == person_id, Account.retired_at.is_(None))
+        .values(person_id=key, retired_at=now())
+    )
+
+
+def former(
+    connection: Connection, provider: str, external_ids: Iterable[str], server: str = ""
+) -> dict[str, tuple[str, AccountRecord]]:
+    """Who had an account under these external ids, by external id, with that account. A person
+    id that begins with `RETIRED` is nobody's any more."""
+    found: dict[str, tuple[str, AccountRecord]] = {}
+    for part in in_parts(external_ids):
+        rows = connection.execute(
+            select(Account.person_id, *COLUMNS)
+            .where(Account.provider == provider, Account.external_id.in_(part), of_server(server))
+            .order_by(Account.retired_at.asc().nulls_last())
+        )
+        for person_id, *values in rows:
+            record = AccountRecord(*values)
+            found[record.external_id or ""] = (person_id, record)
+    return found
+
+
 def agree(connection: Connection, provider: str, person_id: str) -> None:
-    """The person agrees that an account is made; agreeing again changes nothing."""
+    """The person agrees that an account is created; agreeing again changes nothing."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(AccountConsent).on_conflict_do_nothing()
     values = {"provider": provider, "person_id": person_id, "agreed_at": now()}
@@ -216,9 +166,9 @@ def agree(connection: Connection, provider: str, person_id: str) -> None:
 
 
 def agreed(connection: Connection, provider: str, person_ids: Iterable[str]) -> frozenset[str]:
-    """Which of these people agreed that an account is made for them."""
+    """Which of these people agreed that an account is created for them."""
     found: set[str] = set()
-    for part in _parts(person_ids):
+    for part in in_parts(person_ids):
         found.update(
             connection.execute(
                 select(AccountConsent.person_id).where(
@@ -229,23 +179,24 @@ def agreed(connection: Connection, provider: str, person_ids: Iterable[str]) -> 
     return frozenset(found)
 
 
-def _person_of(row: Mapping[str, Any]) -> str:
-    return str(row["person_id"])
+def _back(record: AccountRecord) -> dict[str, Any]:
+    """To the account that commweb created."""
+    return {"remote_user_id": record.made_user_id, "origin": CREATED, "checked_at": None}
 
 
-def _of(provider: str, person_id: str) -> Update:
-    return update(Account).where(Account.provider == provider, Account.person_id == person_id)
+def _drop(connection: Connection, provider: str, person_id: str, server: str) -> None:
+    connection.execute(
+        delete(Account).where(
+            Account.provider == provider,
+            Account.person_id == person_id,
+            Account.server_name == server,
+        )
+    )
 
 
 def _tell(
     connection: Connection, provider: str, person_id: str, action: str, **detail: str
 ) -> None:
-    """The audit event; and the person's rooms are to be looked at."""
+    """The audit event; and the person's rooms are to be synced."""
     audit.record(connection, actor=person_id, action=action, subject=provider, detail=detail)
     look_again(connection, provider, person_id)
-
-
-def _parts(ids: Iterable[str]) -> Iterable[list[str]]:
-    ordered = sorted(set(ids))
-    for start in range(0, len(ordered), AT_ONCE):
-        yield ordered[start : start + AT_ONCE]

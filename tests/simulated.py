@@ -32,6 +32,7 @@ from commweb.providers.rooms import (
     SetPicture,
     SetTopic,
 )
+from commweb.sync.choose_account import NAMED, Found, judge_found, never_named
 
 OWN = "@bot:sim"
 JOINED = ObservedMember("join", by_self=True)
@@ -99,7 +100,8 @@ class SimulatedRoom:
 class SimulatedServer:
     """Rooms and accounts; ``faults`` are raised by the next calls, ``calls`` counts them.
     ``older``: new rooms are of a version before 12. ``half_made``: room ids by creation key;
-    ``deleting``: how often each coming deletion says that it is still going on."""
+    ``deleting``: how often each coming deletion says that it is still going on. ``made``: the
+    accounts that the backend created; the others are other people's, or ``admins``'."""
 
     def __init__(self, *, older: bool = False, name: str = "sim") -> None:
         self.older = older
@@ -108,6 +110,8 @@ class SimulatedServer:
         self.rooms: dict[str, SimulatedRoom] = {}
         self.accounts: dict[str, str] = {}
         self.unusable: dict[str, str] = {}
+        self.made: set[str] = set()
+        self.admins: set[str] = set()
         self.faults: list[ProviderError | None] = []
         self.calls: list[str] = []
         self.uploads: list[bytes] = []
@@ -261,15 +265,26 @@ class SimulatedBackend(Backend):
 
     def ensure_account(self, action: EnsureAccount) -> AccountFacts:
         self.server.called("ensure_account")
-        reason = self.server.unusable.get(action.remote_user_id)
+        remote = action.remote_user_id
+        reason = self.server.unusable.get(remote)
         if reason:
-            return AccountFacts(action.remote_user_id, usable=False, reason=reason)
-        made = action.remote_user_id not in self.server.accounts
-        if made and not action.make:
-            return AccountFacts(action.remote_user_id, False, "There is no such account.")
-        if made or action.rename:
-            self.server.accounts[action.remote_user_id] = action.display_name
-        return AccountFacts(action.remote_user_id, made=made)
+            return AccountFacts(remote, usable=False, reason=reason, existed=True)
+        if remote not in self.server.accounts:
+            if not action.make:
+                return AccountFacts(remote, False, "There is no such account.")
+            self.server.accounts[remote] = action.display_name
+            self.server.made.add(remote)
+            return AccountFacts(remote, made=True)
+        admin = remote in self.server.admins
+        if not (action.theirs or remote in self.server.made):
+            found = judge_found(Found(remote, admin=admin), trust_names=action.trust_names)
+            if found == NAMED:
+                reason = never_named(remote)
+                return AccountFacts(remote, False, reason, existed=True, admin=admin, origin=NAMED)
+            return AccountFacts(remote, existed=True, admin=admin, origin=found)
+        if action.rename and self.server.accounts[remote] in (action.last_name, ""):
+            self.server.accounts[remote] = action.display_name
+        return AccountFacts(remote, existed=True, admin=admin)
 
     def whereabouts(self, remote_user_id: str) -> str:
         if not remote_user_id.startswith("@") or ":" not in remote_user_id:

@@ -119,12 +119,27 @@ class Picture:
 @dataclass(frozen=True)
 class AccountFacts:
     """What a provider found out about an account. ``usable`` False comes with a ``reason``.
-    ``made``: there was none, it was made just now."""
+
+    ``made``: there was none, it was created just now. ``existed``: it was there before.
+    ``admin``: a server administrator's; ``deactivated``, ``locked``: nobody can use it now, and
+    the person comes back when it works again. ``origin``: where it comes from, as far as that was
+    found out (see `commweb.sync.choose_account`): created, external_id, trusted_name, named (it
+    only has the person's name) or refused (another name is needed, which the next sync tries);
+    empty: as before. ``display_name``: what the account is called now; None: not known.
+    ``note``: something that did not work and leaves the account usable, as a sentence.
+    """
 
     remote_user_id: str
     usable: bool = True
     reason: str | None = None
     made: bool = False
+    existed: bool = False
+    admin: bool = False
+    deactivated: bool = False
+    locked: bool = False
+    origin: str = ""
+    display_name: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,9 +184,15 @@ class CreateRoom(Action):
 
 @dataclass(frozen=True)
 class EnsureAccount(Action):
-    """Make sure the person's account exists and can be used. ``known``: it was made before,
-    so a read is enough unless something differs. ``make``: it may be made when there is none.
-    ``rename``: it is commweb's to name, not the person's own."""
+    """Make sure the person's account exists and can be used.
+
+    ``known``: it was looked at before; False also asks for one that is gone to be created again.
+    ``make``: it may be created when there is none. ``rename``: commweb created it, so its display
+    name follows the person's as long as nobody changed it; ``last_name`` is the one that commweb
+    gave it last. ``theirs``: it is the person's by more than its name; an account that is there
+    and is not theirs is left alone, unless ``trust_names``. ``intended_at_seconds`` (since 1970):
+    when its name was written down to be created.
+    """
 
     person_id: str
     remote_user_id: str
@@ -180,6 +201,10 @@ class EnsureAccount(Action):
     known: bool = False
     make: bool = True
     rename: bool = True
+    theirs: bool = False
+    trust_names: bool = False
+    intended_at_seconds: float | None = None
+    last_name: str = ""
 
     def sentence(self) -> str:
         return _("Make sure %(name)s has an account", name=self.display_name)

@@ -138,13 +138,12 @@ class Hands:
         except Refused as error:
             self._refuse(action.person_id, error.sentence)
             return
+        self._progress.looked_at(action, facts)
+        if facts.note:
+            self._progress.note(facts.note)
         if facts.made:
             self._made.add(action.person_id)
-        if facts.usable:
-            self._progress.checked(
-                action.person_id, action.remote_user_id, action.display_name, made=facts.made
-            )
-        else:
+        if not facts.usable:
             self._refuse(action.person_id, facts.reason or _("The account cannot be used."))
 
     def _join(self, action: Join) -> None:

@@ -1,29 +1,59 @@
-"""The identity chain: which account a person is to use, by the admin's rules. Pure.
+"""Which accounts may be a person's, by what is known here and what the admin chose. Pure.
 
-The chain is: an account the person linked, else the one the host names, else one made from a
-template. The admin's mode says whether missing accounts are made, whether people are put into
-rooms or invited, and whether only accounts of people's own count. Who gets none, gets a reason.
+The admin's mode says whether missing accounts are created, whether people are put into rooms or
+invited, and whether only accounts of people's own count. `commweb.sync.choose_account` decides.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from commweb.accounts import CREATED, HOST, LINKED, AccountRecord
+from commweb.account_rows import AccountRecord, Owner
 from commweb.host import Person, Role
 from commweb.i18n import gettext as _
 from commweb.providers.base import Backend, Provider
-from commweb.providers.rooms import ObservedRoom
+from commweb.providers.rooms import AccountFacts, ObservedRoom
+from commweb.sync.choose_account import (
+    CLAIM,
+    CREATED,
+    EXTERNAL_ID,
+    HOST,
+    INTENDED,
+    LINKED,
+    NAMED,
+    ORDER,
+    PROVEN,
+    REFUSED,
+    TRUSTED_NAME,
+    Candidate,
+)
 from commweb.sync.desired import LEVELS
 from commweb.sync.known import Target
 
-__all__ = ["Pick", "Rules", "capped", "level_map", "name_of", "rules_of", "wish"]
+__all__ = [
+    "Knowledge",
+    "Rules",
+    "best_rank",
+    "candidates",
+    "capped",
+    "free_name",
+    "host_named",
+    "is_another_person",
+    "is_there",
+    "level_map",
+    "name_of",
+    "rules_of",
+    "waits",
+    "with_owner",
+]
 
 HIGHEST_LEVEL = 100
+NAMES = 60
+"""So many names are tried for one person at most."""
 LEVEL_SETTINGS: Mapping[Role, str] = MappingProxyType(
     {
         Role.PARTICIPANT: "level_student",
@@ -38,16 +68,20 @@ _PLACE = re.compile(r"\{(username|id|external_id)\}")
 class Rules:
     """What the admin chose about accounts.
 
-    ``mode``: create (missing accounts are made), invite (none is made, people are invited) or
-    linked (only accounts that people linked or the host names). ``template`` makes the name of
-    an account from {username}, {id} and {external_id}. ``ask_consent``: no account is made
+    ``mode``: create (missing accounts are created), invite (none is created, people are invited)
+    or linked (only accounts that people linked or the host names). ``template`` makes the name of
+    an account from {username}, {id} and {external_id}. ``ask_consent``: no account is created
     before the person agrees. ``page`` is the name of the page on which people do that.
+    ``trust_names``: an account that exists under a person's name is theirs. ``federate``: people
+    of other servers can be in rooms.
     """
 
     mode: str = "create"
     template: str = "{username}"
     ask_consent: bool = False
     page: str = ""
+    trust_names: bool = False
+    federate: bool = True
 
 
 def rules_of(provider: Provider | None, values: Mapping[str, Any]) -> Rules:
@@ -58,6 +92,8 @@ def rules_of(provider: Provider | None, values: Mapping[str, Any]) -> Rules:
         template=str(values.get("localpart_template") or plain.template),
         ask_consent=bool(values.get("ask_consent", plain.ask_consent)),
         page=str(provider.account_page or "") if provider else "",
+        trust_names=values.get("existing_accounts") == "trust",
+        federate=bool(values.get("federate", plain.federate)),
     )
 
 
@@ -67,49 +103,157 @@ def level_map(values: Mapping[str, Any]) -> dict[Role, int]:
 
 
 @dataclass(frozen=True)
-class Pick:
-    """The account to use and where it comes from; None with the ``reason``."""
+class Knowledge:
+    """What is known of one person here. ``record``: the account so far. ``willing``: an account may
+    be created. ``named``: the account that the host names for this provider, ``shared`` with how
+    many others of the room. ``found``: what looking at accounts gave, by remote id. ``name``: the
+    remote id for a new account; None: none can be made up."""
 
-    remote_user_id: str | None
-    origin: str = ""
-    reason: str | None = None
+    person: Person
+    record: AccountRecord | None = None
+    willing: bool = True
+    named: str | None = None
+    shared: int = 0
+    found: Mapping[str, AccountFacts] = field(default_factory=dict)
+    name: str | None = None
+
+    @property
+    def name_is_free(self) -> bool:
+        """Whether the account that had the person's name is known to be gone."""
+        if self.record is None or self.record.source != NAMED:
+            return False
+        facts = self.found.get(self.record.remote_user_id)
+        return facts is not None and not (facts.existed or facts.usable)
+
+    def may_get_new(self, rules: Rules) -> bool:
+        """Whether a new account may be created for them, or theirs looked for by its name."""
+        waiting = self.record is not None and self.record.source == NAMED and not self.name_is_free
+        return rules.mode != "linked" and self.willing and bool(self.name) and not waiting
 
 
-def wish(
-    person: Person, record: AccountRecord | None, *, willing: bool, rules: Rules, backend: Backend
-) -> Pick:
-    """The account of the person, whoever else may have it. ``record`` is what he or she has so
-    far, ``willing``: an account may be made."""
-    if record is not None and record.origin == LINKED:
-        return Pick(record.remote_user_id, LINKED)
-    if person.matrix_user_id:
-        return _named(person.matrix_user_id, backend)
+def host_named(person: Person, provider_id: str) -> str | None:
+    """The account that the host names for this provider; None: none."""
+    return person.accounts.get(provider_id) or None
+
+
+def candidates(known: Knowledge, rules: Rules, backend: Backend) -> tuple[Candidate, ...]:
+    """The accounts that may be the person's, as far as the admin's mode allows each kind."""
+    return tuple(_candidates(known, rules, backend))
+
+
+def _candidates(known: Knowledge, rules: Rules, backend: Backend) -> Iterator[Candidate]:
+    record = known.record
+    source = record.source if record else ""
+    if record and source in (PROVEN, LINKED, CLAIM, EXTERNAL_ID):
+        yield _checked(known, Candidate(record.remote_user_id, source), rules, backend)
+    if known.named:
+        yield _checked(known, Candidate(known.named, HOST), rules, backend)
     if rules.mode == "linked":
-        page = rules.page
-        return Pick(None, reason=_("Has to link an account on the page “%(page)s”.", page=page))
-    if not (willing or _is_there(record)):
-        asks = _("Has to agree on the page “%(page)s” that an account is made.", page=rules.page)
-        return Pick(None, reason=asks)
-    return _made_by_us(person, record, rules, backend)
+        return
+    if record and record.made_user_id:
+        yield Candidate(record.made_user_id, CREATED)
+    if record and source in (TRUSTED_NAME, NAMED) and not known.name_is_free:
+        yield Candidate(record.remote_user_id, source)
 
 
-def _made_by_us(
-    person: Person, record: AccountRecord | None, rules: Rules, backend: Backend
-) -> Pick:
-    made = _made(record)
-    if made is not None:
-        return Pick(made, CREATED)
-    name = name_of(person, rules)
+def _checked(known: Knowledge, candidate: Candidate, rules: Rules, backend: Backend) -> Candidate:
+    """Checked for form and server, for being one person's only, and by what looking at it gave."""
+    problem = _problem(known, candidate, rules, backend)
+    facts = known.found.get(candidate.user_id)
+    if facts is None or problem:
+        return replace(candidate, problem=problem)
+    reason = "" if facts.usable else facts.reason or _("The account cannot be used.")
+    return replace(candidate, problem=reason, admin=facts.admin)
+
+
+def _problem(known: Knowledge, candidate: Candidate, rules: Rules, backend: Backend) -> str:
+    user = candidate.user_id
+    where = backend.whereabouts(user)
+    if where == "nowhere":
+        return _("The account %(user)s given by the site is not a valid user ID.", user=user)
+    if where == "elsewhere" and not rules.federate:
+        return _("%(user)s is on another server, and rooms are not federated.", user=user)
+    if candidate.origin == HOST and known.shared:
+        count = known.shared + 1
+        return _("The site gives the account %(user)s to %(count)d people.", user=user, count=count)
+    return ""
+
+
+def best_rank(found: tuple[Candidate, ...]) -> int:
+    """How good the best reason is; the lower, the better."""
+    return min((ORDER.index(one.origin) for one in found), default=len(ORDER))
+
+
+def with_owner(candidate: Candidate, person_id: str, used: Mapping[str, Owner]) -> Candidate:
+    """The candidate with the other person who has the account."""
+    owner = used.get(candidate.user_id)
+    if owner is None or owner.person_id == person_id:
+        return candidate
+    return replace(candidate, owner=owner.person_id, owner_origin=owner.source)
+
+
+def waits(known: Knowledge, rules: Rules) -> str:
+    """What the person has to do before there is an account, as a sentence; empty: nothing."""
+    record, page = known.record, rules.page
+    if rules.mode == "linked":
+        return _("Has to link an account on the page “%(page)s”.", page=page)
+    if record and record.source == NAMED:
+        return _(
+            "The account %(user)s exists already. They have to prove on the page “%(page)s” that "
+            "it is theirs.",
+            user=record.remote_user_id,
+            page=page,
+        )
+    if not known.willing:
+        return _("Has to agree on the page “%(page)s” that an account is created.", page=page)
+    if known.name is not None:
+        return ""
+    if name_of(known.person, rules) is None:
+        return _("No external ID, so no user ID can be generated.")
+    return _("No free user ID was found for their name.")
+
+
+def free_name(
+    known: Knowledge, rules: Rules, backend: Backend, is_free: Callable[[str], bool]
+) -> str | None:
+    """The remote id for a new account: the one that was meant before, else the person's name as
+    the rules write it, with a suffix if it is not free or the server refused it. None: the name
+    cannot be made up, or too many are taken."""
+    record, name = known.record, name_of(known.person, rules)
+    if record is not None and record.source == INTENDED and is_free(record.remote_user_id):
+        return record.remote_user_id
     if name is None:
-        return Pick(None, reason=_("Has no external ID, from which the user ID is made."))
-    return Pick(backend.identify(name, frozenset()), CREATED)
+        return None
+    refused = record.remote_user_id if record and record.origin == REFUSED else None
+    tried: set[str] = set()
+    passed = refused is None
+    for _attempt in range(NAMES):
+        try:
+            remote_id = backend.identify(name, frozenset(tried))
+        except ValueError:
+            return None
+        tried.add(remote_id)
+        if passed and is_free(remote_id):
+            return remote_id
+        # Names up to the one that was refused last were refused before.
+        passed = passed or remote_id == refused
+    return None
 
 
-def _named(remote_id: str, backend: Backend) -> Pick:
-    if backend.whereabouts(remote_id) == "nowhere":
-        reason = _("The site names the account %(user)s, which is no user ID.", user=remote_id)
-        return Pick(None, reason=reason)
-    return Pick(remote_id, HOST)
+def is_another_person(
+    person: Person, record: AccountRecord, rules: Rules, backend: Backend
+) -> bool:
+    """Whether the host gave the person's id to somebody else: neither the external id nor the
+    name is the one that the account was created for."""
+    same = person.external_id == record.external_id
+    if same or not person.external_id or not record.external_id:
+        return False
+    created = record.made_user_id or (record.remote_user_id if record.origin == CREATED else None)
+    name = name_of(person, rules)
+    if created is None or name is None:
+        return False
+    plain = backend.identify(name, frozenset())
+    return not created.startswith(plain.rpartition(":")[0])
 
 
 def name_of(person: Person, rules: Rules) -> str | None:
@@ -125,19 +269,12 @@ def name_of(person: Person, rules: Rules) -> str | None:
     return _PLACE.sub(lambda place: values[place[1]], rules.template)
 
 
-def _made(record: AccountRecord | None) -> str | None:
-    """The account that was made from the template before, or will be."""
-    if record is None:
-        return None
-    return record.remote_user_id if record.origin == CREATED else record.made_user_id
-
-
-def _is_there(record: AccountRecord | None) -> bool:
-    """Whether that account exists already."""
+def is_there(record: AccountRecord | None) -> bool:
+    """Whether the person has an account already that nobody has to agree to."""
     if record is None:
         return False
     seen = record.origin == CREATED and record.checked_at is not None
-    return seen or record.made_user_id is not None
+    return seen or record.made_user_id is not None or record.source == TRUSTED_NAME
 
 
 def capped(target: Target, observed: ObservedRoom | None, backend: Backend) -> Target:

@@ -22,7 +22,8 @@ class Seat:
     ``remote_user_id`` None: the person has no account (yet); ``reason`` says why.
     ``account``: new (not made yet), stale (look again before joining), renamed (its display name
     is not the person's), known, or unusable (with ``reason``). ``by_invitation``: nobody can put
-    the account into a room, the person has to accept. ``make``, ``rename``: see `EnsureAccount`.
+    the account into a room, the person has to accept. ``make``, ``rename``
+    and the rest: see `EnsureAccount`.
     """
 
     person_id: str
@@ -35,14 +36,20 @@ class Seat:
     by_invitation: bool = False
     make: bool = True
     rename: bool = True
+    theirs: bool = True
+    trust_names: bool = False
+    intended_at_seconds: float | None = None
+    last_name: str = ""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The desired room with its seats; no two seats have the same account."""
+    """The desired room with its seats; no two seats have the same account. ``foreign``: accounts
+    that were people's here and are proven to be somebody else's."""
 
     room: DesiredRoom
     seats: tuple[Seat, ...]
+    foreign: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,10 @@ def _account(seat: Seat) -> EnsureAccount:
         known=seat.account != "new",
         make=seat.make,
         rename=seat.rename,
+        theirs=seat.theirs,
+        trust_names=seat.trust_names,
+        intended_at_seconds=seat.intended_at_seconds,
+        last_name=seat.last_name,
     )
 
 

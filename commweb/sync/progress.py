@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from commweb.accounts import store_accounts
+from commweb.account_rows import found_out, store_accounts
 from commweb.database import Database
 from commweb.i18n import gettext as _
-from commweb.models import now
+from commweb.providers.rooms import AccountFacts, EnsureAccount
 from commweb.sync.known import Applied, AppliedMember
 from commweb.sync.records import fenced, store_members
 from commweb.sync.standing import Standing
@@ -116,18 +116,11 @@ class Progress:
         """What could not be done to the room, as sentences."""
         return tuple(self._notes)
 
-    def checked(
-        self, person_id: str, remote_id: str, display_name: str, *, made: bool = False
-    ) -> None:
-        """The account was looked at, or made, just now."""
-        self._accounts[person_id] = {
-            "provider": self._provider,
-            "person_id": person_id,
-            "remote_user_id": remote_id,
-            "display_name": display_name,
-            "checked_at": now(),
-            "made_user_id": remote_id if made else None,
-        }
+    def looked_at(self, action: EnsureAccount, facts: AccountFacts) -> None:
+        """The account was looked at, or created, just now."""
+        self._accounts[action.person_id] = found_out(
+            self._provider, action.person_id, action.remote_user_id, action.display_name, facts
+        )
 
     def keep_name_back(self) -> None:
         """Write the room's name with `finish` only: a room without a name on record is one that

@@ -13,7 +13,7 @@ from commweb.state import State
 from commweb.sync.choices import choice_of
 from commweb.sync.desired import Choice, DesiredRoom, rooms
 
-__all__ = ["Read", "read_course"]
+__all__ = ["Read", "is_gone", "read_course"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,15 @@ def read_course(state: State, course_id: str) -> Read:
                 _("The site could not say what the course looks like (%(kind)s).",
                   kind=type(error).__name__)
             ) from error  # fmt: skip
+
+
+def is_gone(state: State, person_id: str) -> bool:
+    """Whether the host says that it has no such person. A host that fails says nothing."""
+    with state.app.app_context():
+        try:
+            return state.host.person(person_id) is None
+        except Exception:  # noqa: BLE001  (the person is taken to be there)
+            return False
 
 
 def _with_readable_image(state: State, course: Course | None) -> Course | None:

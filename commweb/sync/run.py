@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from commweb.errors import Refused, Unreachable
-from commweb.i18n import gettext as _
 from commweb.i18n import joined, ngettext
 from commweb.models import now
 from commweb.providers.base import Backend
@@ -23,7 +23,7 @@ from commweb.sync.identity import capped, level_map, rules_of
 from commweb.sync.known import Applied, Policy, Target
 from commweb.sync.plan import Birth, follows, guard, plan
 from commweb.sync.progress import Progress
-from commweb.sync.reading import read_course
+from commweb.sync.reading import is_gone, read_course
 from commweb.sync.records import RoomRecord, applied, read_room
 from commweb.sync.seats import Seating
 from commweb.sync.standing import Standing, standings
@@ -178,18 +178,8 @@ def _desired(state: State, record: RoomRecord) -> DesiredRoom | None:
 
 def _target(state: State, record: RoomRecord, desired: DesiredRoom, backend: Backend) -> Target:
     rules = rules_of(state.registry.get(record.provider), _values(state, record.provider))
-    seating = Seating(record.provider, backend, rules)
-    for _attempt in range(5):
-        with state.database.read() as connection:
-            choices = seating.choose(connection, desired)
-        if not choices.new:
-            return seating.seat(None, desired, choices)
-        try:
-            with state.database.write() as connection:
-                return seating.seat(connection, desired, choices)
-        except KeyError:
-            continue  # another room took the same new name; look again
-    raise Unreachable(_("The accounts of the members are being made elsewhere; trying again."))
+    seating = Seating(record.provider, backend, rules, partial(is_gone, state))
+    return seating.target(state.database, desired, record.id)
 
 
 def _values(state: State, provider_id: str) -> Mapping[str, Any]:

@@ -1,79 +1,321 @@
-"""Which account each desired member uses: the identity chain with the rows behind it."""
+"""Which account each desired member uses: `choose_account` with the rows behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from commweb.accounts import (
-    CREATED,
-    LINKED,
+from commweb.account_rows import (
     AccountRecord,
+    Owner,
     accounts,
     add_accounts,
-    agreed,
+    adopt,
+    looked_again,
     move_accounts,
+    name_server,
+    note_external_ids,
     owners,
+    proven_elsewhere,
 )
+from commweb.accounts import RETIRED, agreed, displace, former, retire
+from commweb.database import Database
+from commweb.errors import Refused, Unreachable
 from commweb.host import Person
 from commweb.i18n import gettext as _
 from commweb.models import now
 from commweb.providers.base import Backend
+from commweb.providers.rooms import AccountFacts, EnsureAccount
+from commweb.sync.account_choices import Choices, Learned
+from commweb.sync.choose_account import (
+    CLAIM,
+    CREATED,
+    HOST,
+    INTENDED,
+    LINKED,
+    NAMED,
+    PROVEN,
+    REFUSED,
+    Candidate,
+    Choice,
+    Facts,
+    choose_account,
+)
 from commweb.sync.desired import DesiredMember, DesiredRoom
-from commweb.sync.identity import Pick, Rules, name_of, wish
+from commweb.sync.identity import (
+    Knowledge,
+    Rules,
+    best_rank,
+    candidates,
+    free_name,
+    host_named,
+    is_another_person,
+    is_there,
+    waits,
+    with_owner,
+)
 from commweb.sync.known import Seat, Target
 
-__all__ = ["CHECKED_FOR", "Choices", "Seating"]
+__all__ = ["CHECKED_FOR", "Seating"]
 
 LONGEST_NAME = 255
+TRIES = 6
 CHECKED_FOR = timedelta(days=1)
 """How long an account that was looked at counts as known."""
 
 
 @dataclass(frozen=True)
-class Choices:
-    """The account of each member of a room, and the rows to write for that."""
-
-    picks: Mapping[str, Pick]
-    known: Mapping[str, AccountRecord]
-    added: list[dict[str, Any]] = field(default_factory=list)
-    moved: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def new(self) -> bool:
-        """Whether there is anything to write."""
-        return bool(self.added or self.moved)
-
-
-@dataclass(frozen=True)
 class Seating:
-    """Chooses and seats for the rooms of one provider (its id)."""
+    """Chooses and seats for the rooms of one provider (its id). ``is_gone`` asks the host whether
+    it no longer has a person, for the old id of somebody with the same external id."""
 
     provider: str
     backend: Backend
     rules: Rules
+    is_gone: Callable[[str], bool] = lambda _person_id: False
 
-    def choose(self, connection: Connection, desired: DesiredRoom) -> Choices:
+    def target(
+        self, database: Database, desired: DesiredRoom, room_id: int | None = None
+    ) -> Target:
+        """Everybody's seat; what is new is stored first. Asks the server about accounts that
+        would replace one that works. Raises `ProviderError`."""
+        learned = Learned()
+        for _attempt in range(TRIES):
+            with database.read() as connection:
+                choices = self.choose(connection, desired, learned, room_id)
+            if self._learns(choices, learned):
+                continue
+            if not choices.new:
+                return self.seat(None, desired, choices)
+            try:
+                with database.write() as connection:
+                    return self.seat(connection, desired, choices)
+            except KeyError:
+                continue  # another room took the same new name; look again
+        raise Unreachable(_("The members' accounts are being created elsewhere; trying again."))
+
+    def _learns(self, choices: Choices, learned: Learned) -> bool:
+        """Ask what has to be known first; whether anything was asked."""
+        doubtful = sorted(choices.doubtful - set(learned.found))
+        absent = sorted(choices.absent - set(learned.gone))
+        learned.found.update({one: self._look_at(one) for one in doubtful})
+        learned.gone.update({one: self.is_gone(one) for one in absent})
+        return bool(doubtful or absent)
+
+    def _look_at(self, remote_id: str) -> AccountFacts:
+        """Nothing is created or changed by it."""
+        action = EnsureAccount("", remote_id, "", known=True, make=False, rename=False, theirs=True)
+        try:
+            return self.backend.ensure_account(action)
+        except Refused as error:
+            return AccountFacts(remote_id, usable=False, reason=error.message)
+
+    def choose(
+        self,
+        connection: Connection,
+        desired: DesiredRoom,
+        learned: Learned | None = None,
+        room_id: int | None = None,
+    ) -> Choices:
         """Each member's account. Nothing is written."""
-        people = [member.person for member in desired.members]
-        known = accounts(connection, self.provider, (person.id for person in people))
-        willing = self._willing(connection, people)
+        learned = learned or Learned()
+        provider, server = self.provider, self.backend.server_name
         rules, backend = self.rules, self.backend
-        wishes = {
-            p.id: wish(p, known.get(p.id), willing=p.id in willing, rules=rules, backend=backend)
-            for p in people
-        }
-        picks = self._settled(connection, people, wishes)
-        choices = Choices(picks, known)
-        for person in people:
-            row = self._row(person.id, picks[person.id], known.get(person.id))
-            if row is not None:
-                (choices.moved if person.id in known else choices.added).append(row)
+        people = {member.person.id: member.person for member in desired.members}
+        records = accounts(connection, provider, people, server)
+        replaced = [
+            key
+            for key, row in records.items()
+            if is_another_person(people[key], row, rules, backend)
+        ]
+        records = {key: row for key, row in records.items() if key not in replaced}
+        former_ids = self._former(connection, people, records)
+        known = dict(records)
+        adopted = []
+        for key, (old, row) in former_ids.items():
+            if old.startswith(RETIRED) or learned.gone.get(old):
+                known[key] = row
+                adopted.append((key, old))
+        knowledge = self._knowledge(connection, people, known, learned)
+        picks, displaced = self._settled(connection, knowledge, {old: key for key, old in adopted})
+        choices = Choices(
+            picks,
+            known,
+            displaced=displaced,
+            adopted=adopted,
+            replaced=replaced,
+            without_server=[key for key in records if server and not records[key].server_name],
+            doubtful=frozenset(self._doubtful(picks, knowledge)),
+            absent=frozenset(
+                old for old, _row in former_ids.values() if not old.startswith(RETIRED)
+            ),
+            foreign=proven_elsewhere(connection, provider, room_id, server),
+        )
+        for key, person in people.items():
+            self._note(choices, person, known.get(key), learned)
         return choices
+
+    def _former(
+        self,
+        connection: Connection,
+        people: Mapping[str, Person],
+        records: Mapping[str, AccountRecord],
+    ) -> dict[str, tuple[str, AccountRecord]]:
+        """For people without an account: who had one under their external id."""
+        wanted = {one.external_id: key for key, one in people.items() if key not in records}
+        ids = [external_id for external_id in wanted if external_id]
+        found = former(connection, self.provider, ids, self.backend.server_name) if ids else {}
+        return {
+            wanted[external_id]: one for external_id, one in found.items() if one[0] not in people
+        }
+
+    def _knowledge(
+        self,
+        connection: Connection,
+        people: Mapping[str, Person],
+        known: Mapping[str, AccountRecord],
+        learned: Learned,
+    ) -> list[Knowledge]:
+        willing = self._willing(connection, people)
+        named = {key: host_named(person, self.provider) for key, person in people.items()}
+        count = Counter(named.values())
+        return [
+            Knowledge(
+                person,
+                known.get(key),
+                willing=key in willing or is_there(known.get(key)),
+                named=named[key],
+                shared=count[named[key]] - 1,
+                found=learned.found,
+            )
+            for key, person in people.items()
+        ]
+
+    def _willing(self, connection: Connection, people: Mapping[str, Person]) -> frozenset[str]:
+        """For whom an account may be created."""
+        if self.rules.mode != "create" or not self.rules.ask_consent:
+            return frozenset(people)
+        return agreed(connection, self.provider, people)
+
+    def _settled(
+        self, connection: Connection, knowledge: list[Knowledge], adopted: Mapping[str, str]
+    ) -> tuple[dict[str, Choice], list[tuple[str, str]]]:
+        """Everybody's choice, no account for two people: those with the better right come first.
+        And who gets an account that somebody else had by a guess. ``adopted``: who is whom now."""
+
+        def owned(ids: Iterable[str]) -> dict[str, Owner]:
+            found = owners(connection, self.provider, ids, self.backend.server_name)
+            return {
+                remote_id: replace(one, person_id=adopted.get(one.person_id, one.person_id))
+                for remote_id, one in found.items()
+            }
+
+        found = {one.person.id: candidates(one, self.rules, self.backend) for one in knowledge}
+        ids = {candidate.user_id for each in found.values() for candidate in each}
+        used = owned(ids)
+        picks: dict[str, Choice] = {}
+        displaced = []
+        for one in sorted(
+            knowledge, key=lambda one: (best_rank(found[one.person.id]), one.person.id)
+        ):
+            name = self._name(one, used, owned)
+            choice = self._choice(replace(one, name=name), found[one.person.id], used)
+            if choice.user_id is not None:
+                used[choice.user_id] = Owner(one.person.id, choice.origin)
+                if choice.takes_from:
+                    displaced.append((one.person.id, choice.user_id))
+            picks[one.person.id] = choice
+        return picks, displaced
+
+    def _name(
+        self,
+        known: Knowledge,
+        used: dict[str, Owner],
+        owned: Callable[[Iterable[str]], dict[str, Owner]],
+    ) -> str | None:
+        """A name for a new account, which nobody has here."""
+
+        def is_free(remote_id: str) -> bool:
+            if remote_id not in used:
+                used.update(owned([remote_id]))
+            owner = used.get(remote_id)
+            return remote_id != self.backend.own_id and (
+                owner is None or owner.person_id == known.person.id
+            )
+
+        return free_name(known, self.rules, self.backend, is_free)
+
+    def _choice(
+        self, known: Knowledge, found: tuple[Candidate, ...], used: Mapping[str, Owner]
+    ) -> Choice:
+        record = known.record
+        if known.may_get_new(self.rules):
+            found = (*found, Candidate(known.name or "", INTENDED))
+        works = record is not None and record.checked_at is not None
+        in_use = record.remote_user_id if record and works else None
+        return choose_account(
+            Facts(
+                tuple(with_owner(one, known.person.id, used) for one in found),
+                own_id=self.backend.own_id,
+                in_use=None if record and record.origin in (NAMED, REFUSED) else in_use,
+                trust_names=self.rules.trust_names,
+                waits=waits(known, self.rules),
+            )
+        )
+
+    def _doubtful(self, picks: Mapping[str, Choice], knowledge: list[Knowledge]) -> Iterator[str]:
+        """What the host names in place of an account that works; and accounts that had a person's
+        name when they were last looked at, long ago."""
+        for known in knowledge:
+            record, pick = known.record, picks[known.person.id]
+            if record is None:
+                continue
+            if record.origin == NAMED and not _fresh(record):
+                yield record.remote_user_id
+            works = record.checked_at is not None or record.made_user_id is not None
+            other = pick.user_id not in (None, record.remote_user_id)
+            if pick.user_id and works and other and pick.origin == HOST:
+                yield pick.user_id
+
+    def _note(
+        self, choices: Choices, person: Person, record: AccountRecord | None, learned: Learned
+    ) -> None:
+        """What to write for the person."""
+        row = self._row(person, choices.picks[person.id], record)
+        if row is not None:
+            (choices.moved if record else choices.added).append(row)
+        if record and person.external_id and record.external_id != person.external_id:
+            choices.external_ids[person.id] = person.external_id
+        if record and record.origin == NAMED and record.remote_user_id in learned.found:
+            choices.looked_again.append(person.id)
+
+    def _row(
+        self, person: Person, pick: Choice, record: AccountRecord | None
+    ) -> dict[str, Any] | None:
+        """The account to write for the person; None: it is stored so."""
+        if pick.user_id is None:
+            return None
+        meant = pick.origin != INTENDED or (record is not None and record.intended_at is not None)
+        same = record and (record.remote_user_id, record.source) == (pick.user_id, pick.origin)
+        if same and meant:
+            return None
+        return {
+            "provider": self.provider,
+            "server_name": self.backend.server_name,
+            "person_id": person.id,
+            "remote_user_id": pick.user_id,
+            "origin": CREATED if pick.origin == INTENDED else pick.origin,
+            "display_name": "",
+            "checked_at": None,
+            "made_user_id": None,
+            "external_id": person.external_id or None,
+            "intended_at": now(),
+        }
 
     def seat(self, connection: Connection | None, desired: DesiredRoom, choices: Choices) -> Target:
         """Store what is new and seat every member. ``connection``: a write transaction; None
@@ -83,92 +325,57 @@ class Seating:
         """
         known = choices.known
         if connection is not None:
-            add_accounts(connection, choices.added)
-            move_accounts(connection, choices.moved)
-            known = accounts(connection, self.provider, choices.picks)
-        seats = []
-        for member in desired.members:
-            pick = choices.picks[member.person.id]
-            seats.append(self._seat(member, pick, known.get(member.person.id)))
-        return Target(desired, tuple(seats))
+            self._store(connection, choices)
+            known = accounts(connection, self.provider, choices.picks, self.backend.server_name)
+        seats = tuple(
+            self._seat(member, choices.picks[member.person.id], known.get(member.person.id))
+            for member in desired.members
+        )
+        return Target(desired, seats, choices.foreign)
 
-    def _willing(self, connection: Connection, people: list[Person]) -> frozenset[str]:
-        """For whom an account may be made."""
-        ids = frozenset(person.id for person in people)
-        if self.rules.mode != "create" or not self.rules.ask_consent:
-            return ids
-        return agreed(connection, self.provider, ids)
+    def _store(self, connection: Connection, choices: Choices) -> None:
+        provider, server = self.provider, self.backend.server_name
+        for person_id in choices.replaced:
+            retire(connection, person_id)
+        for person_id, old_id in choices.adopted:
+            adopt(connection, provider, old_id, person_id, server)
+        if choices.without_server:
+            name_server(connection, provider, choices.without_server, server)
+        for person_id, remote_id in choices.displaced:
+            displace(connection, provider, person_id, remote_id, server)
+        # Who lost the row to somebody else's better right gets a new one.
+        add_accounts(connection, [*choices.added, *choices.moved])
+        move_accounts(connection, choices.moved)
+        note_external_ids(connection, provider, choices.external_ids, server)
+        looked_again(connection, provider, choices.looked_again, server)
 
-    def _settled(
-        self, connection: Connection, people: list[Person], wishes: Mapping[str, Pick]
-    ) -> dict[str, Pick]:
-        """The wishes, but no account for two people."""
-        wanted = [wish.remote_user_id for wish in wishes.values() if wish.remote_user_id]
-        used = owners(connection, self.provider, wanted)
-        settled = {}
-        for person in people:
-            pick = wishes[person.id]
-            if used.get(pick.remote_user_id or "", person.id) != person.id:
-                pick = self._instead(connection, person, pick, used)
-            if pick.remote_user_id is not None:
-                used[pick.remote_user_id] = person.id
-            settled[person.id] = pick
-        return settled
-
-    def _instead(
-        self, connection: Connection, person: Person, pick: Pick, used: dict[str, str]
-    ) -> Pick:
-        """For an account that is somebody else's: another name, or none."""
-        if pick.origin != CREATED:
-            reason = _(
-                "The account %(user)s belongs to another person already.", user=pick.remote_user_id
-            )
-            return Pick(None, reason=reason)
-        name = name_of(person, self.rules) or person.username
-        remote = pick.remote_user_id or ""
-        while remote in used:
-            remote = self.backend.identify(name, frozenset(used))
-            used |= owners(connection, self.provider, [remote])
-        return replace(pick, remote_user_id=remote)
-
-    def _row(
-        self, person_id: str, pick: Pick, record: AccountRecord | None
-    ) -> dict[str, Any] | None:
-        """What to write for the person; None: nothing."""
-        if pick.remote_user_id is None:
-            return None
-        if record and (record.remote_user_id, record.origin) == (pick.remote_user_id, pick.origin):
-            return None
-        return {
-            "provider": self.provider,
-            "person_id": person_id,
-            "remote_user_id": pick.remote_user_id,
-            "origin": pick.origin,
-            "display_name": "",
-            "checked_at": None,
-            "made_user_id": None,
-        }
-
-    def _seat(self, member: DesiredMember, pick: Pick, record: AccountRecord | None) -> Seat:
+    def _seat(self, member: DesiredMember, pick: Choice, record: AccountRecord | None) -> Seat:
         person, create = member.person, self.rules.mode == "create"
-        if pick.remote_user_id is None:
+        if pick.user_id is None:
             plain = Seat(person.id, _shown(person), None, member.level)
             return replace(plain, reason=pick.reason)
-        if record is None or record.remote_user_id != pick.remote_user_id:
+        if record is None or record.remote_user_id != pick.user_id:
             raise KeyError(person.id)
-        ours = pick.origin == CREATED
-        here = ours or self.backend.whereabouts(pick.remote_user_id) == "here"
-        rename = ours and create
+        new = pick.origin == INTENDED
+        here = new or self.backend.whereabouts(pick.user_id) == "here"
+        rename = create and (new or record.made_user_id == pick.user_id)
+        make = create and pick.origin not in (PROVEN, LINKED, CLAIM)
+        intended = record.intended_at
         return Seat(
             person_id=person.id,
             display_name=_shown(person),
-            remote_user_id=pick.remote_user_id,
+            remote_user_id=pick.user_id,
             level=member.level,
-            account=_freshness(person, record, rename=rename),
-            external_id=person.external_id,
+            account=("new" if make else "stale") if new else _state(person, record, rename=rename),
+            external_id=person.external_id or None,
+            reason=pick.reason,
             by_invitation=self.rules.mode == "invite" or not here,
-            make=create and pick.origin != LINKED,
+            make=make,
             rename=rename,
+            theirs=not new,
+            trust_names=self.rules.trust_names,
+            intended_at_seconds=intended.timestamp() if intended else None,
+            last_name=record.display_name,
         )
 
 
@@ -177,9 +384,13 @@ def _shown(person: Person) -> str:
     return person.display_name[:LONGEST_NAME]
 
 
-def _freshness(person: Person, record: AccountRecord, *, rename: bool) -> str:
+def _fresh(record: AccountRecord) -> bool:
+    return record.checked_at is not None and now() - record.checked_at < CHECKED_FOR
+
+
+def _state(person: Person, record: AccountRecord, *, rename: bool) -> str:
     if record.checked_at is None:
         return "new" if rename else "stale"
     if rename and record.display_name != _shown(person):
         return "renamed"
-    return "known" if now() - record.checked_at < CHECKED_FOR else "stale"
+    return "known" if _fresh(record) else "stale"

@@ -16,7 +16,7 @@ from commweb.state import current_state
 from commweb.web.account_page import PasswordForm, done, people_of, show, trouble
 from commweb.web.effects import give_back
 from commweb.web.linking import cancel, confirm, link
-from commweb.web.own_account import Visit, provider_with_accounts, situation
+from commweb.web.own_account import Visit, provider_with_accounts, server_of, situation
 from commweb.web.permissions import off_sentence, require_form
 from commweb.web.providers import pressed
 
@@ -75,8 +75,9 @@ def unlink(visit: Visit) -> ResponseReturnValue:
     """Use the account no more."""
     pressed()
     give_back(visit.state)
+    server = server_of(visit)
     with visit.state.database.write() as connection:
-        accounts.unlink(connection, visit.provider.id, visit.person.id)
+        accounts.unlink(connection, visit.provider.id, visit.person.id, server)
     visit.state.wake()
     return done(_("The account is not linked any more. Your rooms follow."))
 

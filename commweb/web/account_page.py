@@ -74,7 +74,7 @@ def show(
         # The field is not there any more.
         problem, code_form = str(code_form.code.errors[0]), None
     if link_form is None:
-        typed = now.proof.remote_user_id if now.proof and alive else now.account
+        typed = now.proof.remote_user_id if now.proof and alive else now.account or now.to_prove
         link_form = LinkForm(formdata=None, data={"user_id": typed or ""})
     link_form.user_id.label.text = visit.provider.account_label
     link_form.user_id.description = _help(visit)

@@ -21,7 +21,7 @@ from commweb.web.account_page import (
     trouble,
 )
 from commweb.web.effects import give_back, waiting_time
-from commweb.web.own_account import Visit
+from commweb.web.own_account import Visit, server_of
 from commweb.web.providers import pressed
 
 __all__ = ["cancel", "confirm", "link"]
@@ -53,13 +53,18 @@ def _refusal(visit: Visit, remote: str) -> str | None:
     problem = visit.provider.account_problem(remote)
     if problem is not None:
         return problem
+    server = server_of(visit)
     with visit.state.database.read() as connection:
-        record = accounts.account_of(connection, visit.provider.id, visit.person.id)
-        owner = accounts.owners(connection, visit.provider.id, [remote]).get(remote)
+        record = accounts.account_of(connection, visit.provider.id, visit.person.id, server)
+        owner = accounts.owners(connection, visit.provider.id, [remote], server).get(remote)
         proof = proofs.pending(connection, visit.provider.id, visit.person.id)
-    if record is not None and (record.origin, record.remote_user_id) == (accounts.LINKED, remote):
+    if (
+        record is not None
+        and record.origin in accounts.OWN_LINKS
+        and record.remote_user_id == remote
+    ):
         return _("You have linked this account already.")
-    if owner not in (None, visit.person.id):
+    if owner is not None and owner.person_id != visit.person.id:
         return _taken()
     if proof is not None and proof.wait_seconds and not visit.values.get("link_without_proof"):
         return _wait(proof.wait_seconds)
@@ -82,8 +87,16 @@ def _examined(visit: Visit, remote: str) -> str | None:
 
 
 def _linked(visit: Visit, form: LinkForm, remote: str) -> ResponseReturnValue:
+    server = server_of(visit)
     with visit.state.database.write() as connection:
-        good = accounts.link(connection, visit.provider.id, visit.person.id, remote)
+        good = accounts.link(
+            connection,
+            visit.provider.id,
+            visit.person.id,
+            remote,
+            server=server,
+            origin=accounts.CLAIM,
+        )
         conversation = proofs.forget(connection, visit.provider.id, visit.person.id)
     if not good:
         form.user_id.errors = [_taken()]
@@ -143,11 +156,11 @@ def confirm(visit: Visit) -> ResponseReturnValue:
     if not good:
         return show(visit, code_form=form, status=422)
     give_back(visit.state)
-    provider, person = visit.provider.id, visit.person.id
+    provider, person, server = visit.provider.id, visit.person.id, server_of(visit)
     with visit.state.database.write() as connection:
         verdict = proofs.redeem(connection, _key(visit), provider, person, form.code.data)
         linked = verdict.right and accounts.link(
-            connection, provider, person, verdict.remote_user_id
+            connection, provider, person, verdict.remote_user_id, server=server
         )
     if verdict.right:
         clear_away(visit, verdict.conversation)

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import url_for
 
-from commweb.accounts import CREATED, LINKED, AccountRecord, account_of, agreed
+from commweb.accounts import OWN_LINKS, AccountRecord, account_of, agreed
 from commweb.host import Permission, Person
 from commweb.i18n import gettext as _
 from commweb.places import Place, places
@@ -16,8 +16,21 @@ from commweb.proofs import Pending, pending
 from commweb.providers.base import Provider
 from commweb.state import State
 from commweb.status import sentence
+from commweb.sync.choose_account import (
+    CREATED,
+    EXTERNAL_ID,
+    HOST,
+    INTENDED,
+    NAMED,
+    REFUSED,
+    Candidate,
+    Choice,
+    Facts,
+    choose_account,
+)
+from commweb.sync.identity import host_named, is_there
 
-__all__ = ["CourseLine", "Situation", "Visit", "provider_with_accounts", "situation"]
+__all__ = ["CourseLine", "Situation", "Visit", "provider_with_accounts", "server_of", "situation"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class CourseLine:
 @dataclass(frozen=True)
 class Situation:
     """All that the page tells. ``account`` None: there is none yet. ``asks``: the person has to
-    agree before one is made."""
+    agree before one is created. ``to_prove``: an account of their name, which they may prove."""
 
     account: str | None
     sentence: str
@@ -52,6 +65,7 @@ class Situation:
     asks: bool
     may_set_password: bool
     proof: Pending | None
+    to_prove: str | None
     lines: tuple[CourseLine, ...]
 
     @property
@@ -68,84 +82,102 @@ def provider_with_accounts(state: State) -> Provider | None:
     return None
 
 
+def server_of(visit: Visit) -> str:
+    """The name of the connected server; empty: not known yet."""
+    session = visit.state.tokens(visit.provider).read()
+    return (session.server_name if session else None) or ""
+
+
 def situation(visit: Visit) -> Situation:
     """How the person stands now."""
-    provider, person = visit.provider.id, visit.person
+    provider, person, server = visit.provider.id, visit.person, server_of(visit)
     with visit.state.database.read() as connection:
-        record = account_of(connection, provider, person.id)
+        record = account_of(connection, provider, person.id, server)
         agrees = bool(agreed(connection, provider, [person.id]))
         proof = pending(connection, provider, person.id)
         found = places(connection, provider, person.id)
-    asks = _asks(visit, record, agrees=agrees)
-    account = None if asks else _account(visit, record)
+    choice = _choice(visit, record)
+    asks = choice.user_id is None and _asks(visit, record, agrees=agrees)
+    account = None if asks else choice.user_id
     return Situation(
         account=account,
-        sentence=_origin(visit, record, account, asks=asks),
-        linked=record is not None and record.origin == LINKED,
+        sentence=_origin(visit, record, choice, asks=asks),
+        linked=record is not None and record.origin in OWN_LINKS,
         asks=asks,
         may_set_password=_may_set_password(visit, record, account),
         proof=proof,
+        to_prove=record.remote_user_id if record and record.origin == NAMED else None,
         lines=tuple(_line(visit, place, asks=asks) for place in found if _may_see(visit, place)),
     )
+
+
+def _choice(visit: Visit, record: AccountRecord | None) -> Choice:
+    """What the last sync stored; and what the next one begins with, before there was one."""
+    own_id = _own_id(visit)
+    linked_only = _mode(visit) == "linked"
+    found = []
+    if record is not None and record.origin != REFUSED:
+        mine = record.source in (*OWN_LINKS, HOST)
+        if mine or not linked_only:
+            found.append(Candidate(record.remote_user_id, record.source))
+        if record.made_user_id and not linked_only:
+            found.append(Candidate(record.made_user_id, CREATED))
+    named = host_named(visit.person, visit.provider.id)
+    if named and (record is None or record.source in (NAMED, INTENDED, REFUSED)):
+        problem = visit.provider.account_problem(named) or ""
+        found.append(Candidate(named, HOST, problem))
+    trust = visit.values.get("existing_accounts") == "trust"
+    return choose_account(Facts(tuple(found), own_id, trust_names=trust))
+
+
+def _own_id(visit: Visit) -> str:
+    session = visit.state.tokens(visit.provider).read()
+    return (session.user_id if session else None) or ""
 
 
 def _mode(visit: Visit) -> str:
     return str(visit.values.get("account_mode", "create"))
 
 
-def _made_for(record: AccountRecord | None) -> bool:
-    """Whether an account made from the person's name is there already."""
-    if record is None:
-        return False
-    return bool(record.made_user_id) or (record.origin == CREATED and bool(record.checked_at))
-
-
 def _asks(visit: Visit, record: AccountRecord | None, *, agrees: bool) -> bool:
     wanted = bool(visit.values.get("ask_consent")) and _mode(visit) == "create"
-    own = bool(visit.person.matrix_user_id) or (record is not None and record.origin == LINKED)
-    return wanted and not agrees and not own and not _made_for(record)
+    return wanted and not agrees and not is_there(record)
 
 
-def _account(visit: Visit, record: AccountRecord | None) -> str | None:
-    if record is not None and record.origin == LINKED:
-        return record.remote_user_id
-    if visit.person.matrix_user_id:
-        return visit.person.matrix_user_id
-    if record is None or _mode(visit) == "linked":
-        return None
-    return record.remote_user_id if record.origin == CREATED else record.made_user_id
-
-
-def _origin(visit: Visit, record: AccountRecord | None, account: str | None, *, asks: bool) -> str:
+def _origin(visit: Visit, record: AccountRecord | None, choice: Choice, *, asks: bool) -> str:
     """Where the account comes from, or why there is none."""
     if asks:
-        return _("You have no account yet. One is made for you once you agree.")
-    if record is not None and record.origin == LINKED:
-        return _("You have linked this account.")
-    if visit.person.matrix_user_id:
-        return _("The site knows this account as yours.")
-    return _missing(visit) if account is None else _by_name(visit, record, account)
+        return _("You have no account yet. One is created for you once you agree.")
+    if choice.user_id is None:
+        if record is not None and record.origin == NAMED:
+            user = record.remote_user_id
+            return _(
+                "The account %(user)s exists already. Prove below that it is yours.", user=user
+            )
+        return choice.reason or _missing(visit)
+    by_name = _("The site uses this account because its name is yours. Not yours? Link your own.")
+    soon = _("This account is created for you as soon as one of your courses needs it.")
+    sentences = {
+        **dict.fromkeys(OWN_LINKS, _("You have linked this account.")),
+        HOST: _("The site knows this account as yours."),
+        EXTERNAL_ID: _("This account has your single sign-on."),
+        CREATED: _("This account was created for you."),
+        INTENDED: soon if _mode(visit) == "create" else by_name,
+    }
+    return sentences.get(choice.origin, by_name)
 
 
 def _missing(visit: Visit) -> str:
     sentences = {
         "linked": _("You have no account here. Link one of your own to get into your rooms."),
         "invite": _("You are invited under your name here once one of your courses has a room."),
-        "create": _("An account is made for you as soon as one of your courses has a room."),
+        "create": _("An account is created for you as soon as one of your courses has a room."),
     }
     return sentences.get(_mode(visit), sentences["create"])
 
 
-def _by_name(visit: Visit, record: AccountRecord | None, account: str) -> str:
-    if record is not None and account == record.made_user_id:
-        return _("This account was made for you.")
-    if _mode(visit) == "create" and not _made_for(record):
-        return _("This account is made for you as soon as one of your courses needs it.")
-    return _("This account has your name. If it is not yours, link the one that is.")
-
-
 def _may_set_password(visit: Visit, record: AccountRecord | None, account: str | None) -> bool:
-    """Only for an account that commweb made, where nobody signs in another way."""
+    """Only for an account that commweb created, where nobody signs in another way."""
     allowed = visit.values.get("allow_chat_password") and not visit.values.get("sso_provider_id")
     made = record.made_user_id if record else None
     return bool(allowed) and account is not None and account == made

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, update
 
-from commweb import accounts, places, proofs
+from commweb import account_rows, accounts, places, proofs
 from commweb.models import Account, AccountProof, Event, MemberRow, RoomRow, now
+from commweb.sync.choose_account import CLAIM, CREATED, PROVEN
 from tests.simulated import SimulatedProvider, SimulatedServer
 from tests.sites import Site, student, switched_on, teacher
 
@@ -79,13 +80,13 @@ def test_an_account_is_linked_by_one_person_only(write: Any) -> None:
     assert write(linking("ada"))
     assert not write(linking("bob"))
     assert write(linking("ada"))
-    assert write(record("ada")).origin == accounts.LINKED
+    assert write(record("ada")).origin == PROVEN
     assert write(record("bob")) is None
 
 
 def test_the_account_made_for_somebody_is_nobody_elses_while_it_rests(write: Any) -> None:
     write(
-        lambda connection: accounts.add_accounts(
+        lambda connection: account_rows.add_accounts(
             connection,
             [
                 {
@@ -100,10 +101,11 @@ def test_the_account_made_for_somebody_is_nobody_elses_while_it_rests(write: Any
         )
     )
     assert write(linking("ada"))
-    assert not write(linking("bob", "@ada:sim"))
+    claim = {"server": "", "origin": CLAIM}
+    assert not write(lambda c: accounts.link(c, SIM, "bob", "@ada:sim", **claim))
     assert write(lambda connection: accounts.unlink(connection, SIM, "ada"))
     back = write(record("ada"))
-    assert (back.remote_user_id, back.origin) == ("@ada:sim", accounts.CREATED)
+    assert (back.remote_user_id, back.origin) == ("@ada:sim", CREATED)
 
 
 def test_unlinking_an_account_that_replaced_nothing_leaves_none(write: Any) -> None:
@@ -252,11 +254,11 @@ def test_a_code_that_is_given_up_while_it_is_sent_stays_given_up(write: Any) -> 
 def test_what_was_found_out_keeps_the_account_that_was_made(write: Any) -> None:
     row = {"provider": SIM, "person_id": "ada", "remote_user_id": "@ada:sim"}
     add = {**row, "origin": "created", "display_name": "", "made_user_id": None}
-    write(lambda connection: accounts.add_accounts(connection, [add]))
+    write(lambda connection: account_rows.add_accounts(connection, [add]))
     seen = {**row, "display_name": "Ada", "checked_at": now()}
     for made in ("@ada:sim", None):
         rows = [{**seen, "made_user_id": made}]
-        write(lambda connection, rows=rows: accounts.store_accounts(connection, rows))
+        write(lambda connection, rows=rows: account_rows.store_accounts(connection, rows))
     assert write(record("ada")).made_user_id == "@ada:sim"
 
 

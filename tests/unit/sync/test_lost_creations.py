@@ -81,7 +81,7 @@ def test_the_invitation_of_an_account_not_used_any_more_is_taken_back(
 ) -> None:
     server.accounts["@robert:sim"] = "Robert"
     bob = student("bob")
-    person = replace(bob.person, matrix_user_id="@robert:sim")
+    person = replace(bob.person, accounts={"simulated": "@robert:sim"})
     school.campus.add("1", teacher("ada"), replace(bob, person=person))
     report(school)
     work(school)

@@ -61,9 +61,9 @@ def test_joins_and_accounts_say_all_about_the_person() -> None:
     )
     found = planned(Target(ROOM, seats), Applied(), observed())
     assert found[1:] == [
-        EnsureAccount("ada", "@ada:sim", "Ada", "sso-1", known=False, make=False, rename=False),
+        EnsureAccount("ada", "@ada:sim", "Ada", "sso-1", make=False, rename=False, theirs=True),
         Join("ada", "@ada:sim", "Ada", moderator=True, room_name="Algebra"),
-        EnsureAccount("bob", "@bob:sim", "Bob", known=True),
+        EnsureAccount("bob", "@bob:sim", "Bob", known=True, theirs=True),
         Join("bob", "@bob:sim", "Bob", room_name="Algebra", by_invitation=True),
     ]
 

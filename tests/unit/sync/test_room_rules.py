@@ -160,7 +160,7 @@ def test_the_old_account_goes_even_if_the_worker_stops_in_the_middle(
         connection.execute(
             update(Account)
             .where(Account.person_id == "ada")
-            .values(remote_user_id="@lovelace:sim", checked_at=None)
+            .values(remote_user_id="@lovelace:sim", origin="external_id", checked_at=None)
         )
     server.faults = [None, None, Unreachable("No answer.")]
     sync(school)

@@ -212,7 +212,7 @@ def test_the_account_in_use_is_shown(school: Site, ada: Visitor, bob: Visitor) -
     give_account(school)
     page = ada.get(PAGE)
     assert "<h1>My Chat account</h1>" in page.text
-    assert "@ada:chat.example This account was made for you." in shown(page)
+    assert "@ada:chat.example This account was created for you." in shown(page)
     assert 'value="@ada:chat.example"' in page.text
     assert "@ada:chat.example" not in bob.get(PAGE).text
 
@@ -220,7 +220,7 @@ def test_the_account_in_use_is_shown(school: Site, ada: Visitor, bob: Visitor) -
 @pytest.mark.parametrize(
     ("mode", "sentence"),
     [
-        ("create", "An account is made for you as soon as one of your courses has a room."),
+        ("create", "An account is created for you as soon as one of your courses has a room."),
         ("invite", "You are invited under your name here once one of your courses has a room."),
         ("linked", "You have no account here. Link one of your own to get into your rooms."),
     ],
@@ -245,7 +245,7 @@ def test_an_account_is_linked_with_the_code_that_was_sent_to_it(
     text = ada.follow(press(ada, "confirm", code=f"{code[:4]} {code[4:]}"))
     assert f"The account {MINE} is linked. Your rooms follow." in text
     assert f"{MINE} You have linked this account." in text
-    assert account(school).origin == "linked"
+    assert account(school).origin == "proven"
     assert chat.ended == ["!dm1"]
     with school.state.database.read() as connection:
         dirty = RoomRow.synced_revision < RoomRow.revision
@@ -393,7 +393,7 @@ def test_without_proof_the_account_is_linked_at_once_where_the_admin_allows_it(
     configure(school, link_without_proof=True)
     assert "is linked" in ada.follow(press(ada, "link", user_id=MINE))
     assert chat.messages == []
-    assert account(school).origin == "linked"
+    assert account(school).origin == "claim"
     response = press(bob, "link", user_id=MINE)
     assert "belongs to somebody else" in beside(response, "user_id")
 
@@ -410,7 +410,7 @@ def test_consent_is_asked_for_and_given_on_the_page(school: Site, ada: Visitor) 
     configure(school, ask_consent=True)
     give_room(school, "waiting", "Has to agree.", remote_id="!r")
     text = shown(ada.get(PAGE))
-    assert "You have no account yet. One is made for you once you agree." in text
+    assert "You have no account yet. One is created for you once you agree." in text
     assert "You are added to the room once you agree to an account." in text
     assert "Thank you." in ada.follow(press(ada, "agree"))
     assert "Agree and get an account" not in ada.get(PAGE).text
@@ -538,7 +538,7 @@ def test_what_people_type_is_shown_as_text(school: Site, ada: Visitor, chat: Cha
 def test_an_account_the_site_names_is_shown_as_such(school: Site) -> None:
     from commweb.web.own_account import Visit, situation
 
-    named = person("ada", matrix_user_id="@countess:chat.example")
+    named = person("ada", accounts={"chat": "@countess:chat.example"})
     provider = next(iter(school.state.registry))
     with school.app.test_request_context():
         now_seen = situation(Visit(school.state, provider, named, {}))
