@@ -11,6 +11,7 @@ from sqlalchemy import select
 from commweb.site import comm, db
 from commweb.site.models import Course, Enrolment, Role, User
 from commweb.site.passwords import passwords
+from commweb.site.upkeep import draw_pictures_anew
 
 __all__ = ["PEOPLE", "Seeded", "prepare", "seed"]
 
@@ -69,10 +70,14 @@ class Seeded:
 
 
 def prepare(app: Flask) -> None:
-    """Make the site's tables and bring commweb's up to date. Changes nothing the second time."""
+    """Create the site's tables and bring commweb's, and stored pictures, up to date.
+
+    Changes nothing the second time.
+    """
     with app.app_context():
         db.create_all()
         comm.upgrade()
+        draw_pictures_anew()
 
 
 def seed(

@@ -14,7 +14,7 @@ from commweb.site.host import CourseSite
 from commweb.site.images import check_image
 from commweb.site.models import Course, Group, GroupMode, Picture, User
 from commweb.testing import HostContract
-from tests.unit.site.test_courses import picture
+from tests.unit.site.pictures import picture
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_picture_is_read_when_it_is_asked_for_outside_any_context(school):
         db.session.commit()
         seen = CourseSite().course("1").image
     assert (seen.digest, seen.media_type) == (image.digest, "image/png")
-    assert seen.read() == picture()
+    assert seen.read() == image.data
     with school.app.app_context():
         db.session.get(Course, 1).picture = None
         db.session.commit()
