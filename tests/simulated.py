@@ -101,12 +101,14 @@ class SimulatedServer:
     """Rooms and accounts; ``faults`` are raised by the next calls, ``calls`` counts them.
     ``older``: new rooms are of a version before 12. ``half_made``: room ids by creation key;
     ``deleting``: how often each coming deletion says that it is still going on. ``made``: the
-    accounts that the backend created; the others are other people's, or ``admins``'."""
+    accounts that the backend created; the others are other people's, or ``admins``'. ``down``:
+    nothing is answered; ``answering``: whether it answers when it is asked whether it does."""
 
     def __init__(self, *, older: bool = False, name: str = "sim") -> None:
         self.older = older
         self.name = name
         self.down = False
+        self.answering = True
         self.rooms: dict[str, SimulatedRoom] = {}
         self.accounts: dict[str, str] = {}
         self.unusable: dict[str, str] = {}
@@ -141,14 +143,19 @@ class SimulatedBackend(Backend):
         self.server = server
         self.server_name = server.name
 
+    def _called(self, name: str) -> None:
+        if self.before_request is not None:
+            self.before_request(30.0)
+        self.server.called(name)
+
     def home_of(self, remote_user_id: str) -> str:
         return remote_user_id.partition(":")[2]
 
     def answers(self) -> bool:
-        return not self.server.down
+        return self.server.answering and not self.server.down
 
     def accept_invitation(self, room: RoomRef) -> None:
-        self.server.called("accept_invitation")
+        self._called("accept_invitation")
         found = self._room(room)
         seen = found.members.get(OWN)
         if seen is None or seen.membership not in ("join", "invite"):
@@ -156,11 +163,11 @@ class SimulatedBackend(Backend):
         found.members[OWN] = JOINED
 
     def leave(self, room: RoomRef) -> None:
-        self.server.called("leave")
+        self._called("leave")
         self._room(room).members[OWN] = ObservedMember("leave", by_self=True, by=OWN)
 
     def own_rooms(self) -> Iterable[OwnRoom]:
-        self.server.called("own_rooms")
+        self._called("own_rooms")
         return [
             OwnRoom(
                 room.id,
@@ -195,7 +202,7 @@ class SimulatedBackend(Backend):
         return room
 
     def observe(self, room: RoomRef) -> ObservedRoom | None:
-        self.server.called("observe")
+        self._called("observe")
         found = self.server.rooms.get(room.remote_id or "")
         if found is None or not any(found.is_in(remote) for remote in found.members):
             return None
@@ -226,7 +233,7 @@ class SimulatedBackend(Backend):
         )
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:
-        self.server.called("create")
+        self._called("create")
         for found in self.server.rooms.values():
             if found.key == action.creation_key:
                 return found.id
@@ -255,7 +262,7 @@ class SimulatedBackend(Backend):
         return made.id
 
     def find(self, room: RoomRef, slug: str, started_at_seconds: float) -> FoundRoom | None:
-        self.server.called("find")
+        self._called("find")
         if room.creation_key in self.server.half_made:
             return FoundRoom(self.server.half_made[room.creation_key], complete=False)
         for found in self.server.rooms.values():
@@ -264,7 +271,7 @@ class SimulatedBackend(Backend):
         return None
 
     def ensure_account(self, action: EnsureAccount) -> AccountFacts:
-        self.server.called("ensure_account")
+        self._called("ensure_account")
         remote = action.remote_user_id
         reason = self.server.unusable.get(remote)
         if reason:
@@ -295,7 +302,7 @@ class SimulatedBackend(Backend):
         return 99 if self.server.older else 100
 
     def join(self, room: RoomRef, action: Join) -> None:
-        self.server.called("join")
+        self._called("join")
         found = self._managed(room)
         remote = action.remote_user_id
         if remote not in self.server.accounts:
@@ -309,7 +316,7 @@ class SimulatedBackend(Backend):
             found.members[remote] = JOINED
 
     def remove(self, room: RoomRef, action: Remove) -> None:
-        self.server.called("remove")
+        self._called("remove")
         found = self._managed(room)
         remote = action.remote_user_id
         seen = found.members.get(remote)
@@ -320,20 +327,20 @@ class SimulatedBackend(Backend):
         found.members[remote] = ObservedMember("leave", by=OWN)
 
     def set_name(self, room: RoomRef, action: SetName) -> None:
-        self.server.called("set_name")
+        self._called("set_name")
         self._managed(room).name = action.name
 
     def set_topic(self, room: RoomRef, action: SetTopic) -> None:
-        self.server.called("set_topic")
+        self._called("set_topic")
         self._managed(room).topic = action.topic
 
     def upload(self, picture: Picture) -> str:
-        self.server.called("upload")
+        self._called("upload")
         self.server.uploads.append(picture.read())
         return f"mxc://sim/{picture.digest}/{next(self.server.ids)}"
 
     def set_picture(self, room: RoomRef, action: SetPicture) -> str | None:
-        self.server.called("set_picture")
+        self._called("set_picture")
         uri = None
         if action.picture is not None:
             uri = action.uri or self.upload(action.picture)
@@ -357,7 +364,7 @@ class SimulatedBackend(Backend):
         return changed
 
     def set_levels(self, room: RoomRef, action: SetLevels) -> None:
-        self.server.called("set_levels")
+        self._called("set_levels")
         found = self._managed(room)
         changed = self._allowed(found, action)
         before = dict(found.levels), found.default_level
@@ -380,11 +387,11 @@ class SimulatedBackend(Backend):
             found.message_level = closed if action.read_only else action.open_level
 
     def close_door(self, room: RoomRef, action: CloseDoor) -> None:
-        self.server.called("close_door")
+        self._called("close_door")
         self._managed(room).open_door = False
 
     def repair_power(self, room: RoomRef, action: RepairPower) -> None:
-        self.server.called("repair_power")
+        self._called("repair_power")
         found = self._room(room)
         givers = [
             found.levels[remote] for remote in found.levels if remote != OWN and found.is_in(remote)
@@ -398,7 +405,7 @@ class SimulatedBackend(Backend):
         found.members[OWN] = JOINED
 
     def delete(self, room: RoomRef, action: DeleteRoom) -> str | None:
-        self.server.called("delete")
+        self._called("delete")
         asked = int(action.delete_id or "0") + 1
         if action.slug:
             self.server.half_made.pop(room.creation_key, None)

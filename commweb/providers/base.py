@@ -6,7 +6,7 @@ network policy are handed in, and plain data comes back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,9 @@ class Backend:
     """The acting account's remote user id."""
     server_name: str = ""
     """The connected server's own name."""
+    before_request: Callable[[float], None] | None = None
+    """Called just before each request with the seconds it may take; it raises when the room is
+    not ours to work on any longer."""
 
     def identify(self, username: str, taken: frozenset[str]) -> str:
         """The remote user id for a person without a linked account, not one of ``taken``."""

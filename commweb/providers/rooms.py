@@ -233,12 +233,16 @@ class Join(Action):
 
 @dataclass(frozen=True)
 class Remove(Action):
-    """Take an account out of the room. ``person_id`` empty: nobody the host knows."""
+    """Take an account out of the room. ``person_id`` empty: not a person the host knows, or not
+    the account the person uses. ``after``: the person whose new account has to be inside first.
+    ``room_id``: another room than the one that is synced, which it replaced."""
 
     person_id: str
     remote_user_id: str
     display_name: str
     room_name: str = ""
+    after: str = ""
+    room_id: str | None = None
 
     def sentence(self) -> str:
         words = {"name": self.display_name, "room": self.room_name}

@@ -18,7 +18,7 @@ from commweb.sync.records import RoomRecord
 __all__ = ["SETTLED_AFTER", "Deletions", "left_behind"]
 
 SETTLED_AFTER = timedelta(seconds=60)
-"""How long after a creation was tried the server may still make the room."""
+"""How long after a creation was tried the server may still create the room."""
 
 
 class Deletions:
@@ -73,6 +73,6 @@ def left_behind(backend: Backend, room: RoomRef, record: RoomRecord) -> FoundRoo
     rest = (started + SETTLED_AFTER - now()).total_seconds()
     if found is None and rest > 0:
         raise RoomUnsettled(
-            _("The room may still be made by the homeserver."), retry_after_seconds=rest
+            _("The room may still be created by the homeserver."), retry_after_seconds=rest
         )
     return found

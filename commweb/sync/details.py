@@ -9,36 +9,45 @@ from commweb.i18n import gettext as _
 from commweb.providers.rooms import Action, ObservedRoom, SetName, SetPicture, SetTopic
 from commweb.sync.known import Applied, Intended, Policy, Target
 
-__all__ = ["Details", "details"]
+__all__ = ["Details", "closed_level", "details"]
 
 T = TypeVar("T")
+
+READ_ONLY_LEVEL = 50
+MOST_LISTED = 400
+"""More people than this are given their level as everybody's: an event holds 64 KiB."""
 
 
 @dataclass(frozen=True)
 class Details:
     """What to do about a room's details.
 
-    ``read_only`` None: leave it alone. ``record`` is what to store before the actions are done:
-    what the observation confirmed, and what is on its way now. ``kept`` says in sentences what
-    was set by hand and stays.
+    ``read_only`` None: leave it alone; False: back to ``open_level``. ``invite_level`` and
+    ``default_level`` None: leave them alone. ``record`` is what to store before the actions are
+    done: what the observation confirmed, and what is on its way now. ``kept`` says in sentences
+    what was set by hand and stays.
     """
 
     actions: tuple[Action, ...]
     read_only: bool | None
     record: Applied
     kept: tuple[str, ...] = ()
+    open_level: int = 0
+    invite_level: int | None = None
+    default_level: int | None = None
 
 
 def details(
     target: Target, applied: Applied, observed: ObservedRoom | None, policy: Policy
 ) -> Details:
-    """Compare. ``observed`` None: the room is about to be made, with its name and topic."""
+    """Compare. ``observed`` None: the room is about to be created, with its name and topic."""
     if observed is None:
         return _newborn(target, applied)
     room, coming, respect = target.room, applied.intended, policy.respect_hand_changes
     name = _Way(observed.name, room.name, applied.name, coming.name, respect)
     topic = _Way(observed.topic, room.topic, applied.topic, coming.topic, respect)
-    closed = _Way(observed.read_only, room.read_only, applied.read_only, coming.read_only, respect)
+    writing = _writing(room.read_only, applied, observed, respect=respect)
+    inviting = _inviting(applied, observed, policy)
     picture = _picture(target, applied, observed.picture_uri or "", respect)
     actions: list[Action] = []
     if name.write:
@@ -52,24 +61,36 @@ def details(
         applied,
         name=name.confirmed,
         topic=topic.confirmed,
-        read_only=closed.confirmed,
+        read_only=writing.confirmed,
+        open_level=writing.open_level,
         picture_digest=picture.confirmed.digest or None,
         picture_uri=picture.confirmed.uri or None,
-        intended=Intended(name.sent, topic.sent, sent.digest, sent.uri, closed.sent),
+        intended=Intended(
+            name.sent, topic.sent, sent.digest, sent.uri, writing.sent, inviting.recorded
+        ),
     )
     kept = {
         _("The name was set by hand."): name.kept,
         _("The topic was set by hand."): topic.kept,
         _("The picture was set by hand."): picture.kept,
-        _("Who may write was set by hand."): closed.kept,
+        _("Posting permissions were changed in the chat."): writing.kept,
+        _("Who may invite was changed in the chat."): inviting.kept,
     }
     said = tuple(sentence for sentence, is_kept in kept.items() if is_kept)
-    return Details(tuple(actions), closed.sent, record, said)
+    return Details(
+        tuple(actions),
+        writing.sent,
+        record,
+        said,
+        open_level=writing.open_level or 0,
+        invite_level=inviting.sent,
+        default_level=_default_level(target, observed, policy),
+    )
 
 
 def _newborn(target: Target, applied: Applied) -> Details:
     room, coming = target.room, applied.intended
-    # An earlier try may have made the room already, with what was intended then.
+    # An earlier try may have created the room already, with what was intended then.
     record = replace(
         applied,
         name=applied.name if coming.name is None else coming.name,
@@ -77,10 +98,85 @@ def _newborn(target: Target, applied: Applied) -> Details:
         picture_digest=None,
         picture_uri=None,
         read_only=False,
+        open_level=None,
         intended=Intended(room.name, room.topic, read_only=room.read_only),
     )
     actions = (SetPicture(room.picture),) if room.picture else ()
     return Details(actions, room.read_only or None, record)
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """Who may write. ``sent``: what to make of it (None: leave it); ``confirmed``: what is
+    recorded; ``open_level``: the level to go back to."""
+
+    sent: bool | None
+    confirmed: bool | None
+    open_level: int | None
+    kept: bool = False
+
+
+def closed_level(default_level: int) -> int:
+    """The level for messages with which only moderators write."""
+    return max(READ_ONLY_LEVEL, default_level + 1)
+
+
+def _writing(wanted: bool, applied: Applied, observed: ObservedRoom, *, respect: bool) -> _Writing:
+    ours = applied.read_only is True or applied.intended.read_only is True
+    if wanted:
+        return _closed(applied, observed, ours=ours, respect=respect)
+    if ours:
+        return _reopened(applied, observed, respect=respect)
+    # Never closed by us: what the chat says stays.
+    if observed.read_only and not respect:
+        return _Writing(False, applied.read_only, 0)
+    kept = observed.read_only and applied.read_only is not None
+    return _Writing(None, False, None, kept=kept)
+
+
+def _closed(applied: Applied, observed: ObservedRoom, *, ours: bool, respect: bool) -> _Writing:
+    before = applied.open_level if ours else observed.message_level
+    if observed.read_only:
+        return _Writing(None, True, before)
+    if respect and applied.read_only:
+        return _Writing(None, True, before, kept=True)
+    return _Writing(True, applied.read_only, before)
+
+
+def _reopened(applied: Applied, observed: ObservedRoom, *, respect: bool) -> _Writing:
+    back = applied.open_level or 0
+    if observed.message_level == back:
+        return _Writing(None, False, None)
+    if respect and observed.message_level != closed_level(observed.default_level):
+        return _Writing(None, False, None, kept=True)
+    return _Writing(False, applied.read_only, back)
+
+
+@dataclass(frozen=True)
+class _Inviting:
+    """Who may invite: the level to write, and the one recorded as ours."""
+
+    sent: int | None
+    recorded: int | None
+    kept: bool = False
+
+
+def _inviting(applied: Applied, observed: ObservedRoom, policy: Policy) -> _Inviting:
+    wanted, last, now = policy.invite_level, applied.intended.invite_level, observed.invite_level
+    if wanted is None or now == wanted:
+        return _Inviting(None, last if wanted is None else wanted)
+    if policy.respect_hand_changes and last is not None and now != last:
+        return _Inviting(None, last, kept=True)
+    return _Inviting(wanted, last)
+
+
+def _default_level(target: Target, observed: ObservedRoom, policy: Policy) -> int | None:
+    """Everybody's level, where naming each person would make the room's levels too large."""
+    level = policy.student_level
+    if level == observed.default_level or level >= policy.teacher_level:
+        return None
+    same = sum(seat.level == level for seat in target.seats)
+    return level if same > MOST_LISTED else None
 
 
 @dataclass(frozen=True)

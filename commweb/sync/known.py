@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from commweb.sync.desired import DesiredRoom
 
@@ -20,10 +21,10 @@ class Seat:
     """A desired member with the account to use.
 
     ``remote_user_id`` None: the person has no account (yet); ``reason`` says why.
-    ``account``: new (not made yet), stale (look again before joining), renamed (its display name
-    is not the person's), known, or unusable (with ``reason``). ``by_invitation``: nobody can put
-    the account into a room, the person has to accept. ``make``, ``rename``
-    and the rest: see `EnsureAccount`.
+    ``account``: new (not created yet), stale (look again before joining), renamed (its display
+    name is not the person's), known, or unusable (with ``reason``). ``by_invitation``: nobody can
+    put the account into a room, the person has to accept. ``make``, ``rename`` and the rest: see
+    `EnsureAccount`.
     """
 
     person_id: str
@@ -54,7 +55,8 @@ class Target:
 
 @dataclass(frozen=True)
 class AppliedMember:
-    """What is recorded of a person: see ``commweb_member``. A level of None is "not listed"."""
+    """What is recorded of a person: see ``commweb_member``. A level of None is "not listed".
+    ``removed_at``: when commweb took the person out last."""
 
     remote_user_id: str | None
     display_name: str
@@ -62,26 +64,30 @@ class AppliedMember:
     applied_level: int | None
     state: str
     reason: str | None = None
+    removed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Intended:
     """Details on their way when commweb last looked; None: nothing is on its way.
-    A ``picture_uri`` of "" is a picture being cleared."""
+    A ``picture_uri`` of "" is a picture being cleared. ``invite_level`` is the level to invite
+    that commweb wrote last; it stays."""
 
     name: str | None = None
     topic: str | None = None
     picture_digest: str | None = None
     picture_uri: str | None = None
     read_only: bool | None = None
+    invite_level: int | None = None
 
 
 @dataclass(frozen=True)
 class Applied:
     """What commweb applied last to a room; None: never.
 
-    ``unsure``: a request whose answer never came may still be worked by the server, or may have
-    made the room.
+    ``unsure``: a request whose answer never came may still be processed by the server, or may have
+    created the room. ``past``: every account that commweb ever put, or meant to put, into the room,
+    with its person. ``open_level``: the level for messages before commweb made the room read-only.
     """
 
     name: str | None = None
@@ -92,6 +98,8 @@ class Applied:
     read_only: bool | None = None
     intended: Intended = Intended()
     unsure: bool = False
+    past: Mapping[str, str] = field(default_factory=dict)
+    open_level: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,10 +109,15 @@ class Policy:
     ``respect_hand_changes``: values set in the chat are kept. ``closing_rule`` for a room that
     is not wanted any more: remove_members (those commweb added), delete_room or leave (as it
     is). ``remove_others``: people who are not in the course are removed, whoever added them.
-    ``fast_fill``: a new room is open to whoever knows its id while it is filled.
+    ``fast_fill``: a new room is open to anybody who knows its id while it is filled.
+    ``invite_level``: the power level that inviting needs; None: left alone. ``student_level`` and
+    ``teacher_level``: the levels of most people, and of those who moderate.
     """
 
     respect_hand_changes: bool = True
     closing_rule: str = "remove_members"
     remove_others: bool = False
     fast_fill: bool = False
+    invite_level: int | None = None
+    student_level: int = 0
+    teacher_level: int = 50

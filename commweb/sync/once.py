@@ -74,10 +74,10 @@ def once(state: State, course_ids: Sequence[str]) -> dict[str, Any]:
         worker.work()
     finally:
         worker.close()
-    query = select(RoomRow.course_id, RoomRow.group_id, RoomRow.status, RoomRow.reason).where(
-        RoomRow.course_id.in_(course_ids), RoomRow.wanted
-    )
+    query = select(
+        RoomRow.course_id, RoomRow.group_id, RoomRow.status, RoomRow.reason, RoomRow.undone
+    ).where(RoomRow.course_id.in_(course_ids), RoomRow.wanted)
     with state.database.read() as connection:
         rooms = [dict(row) for row in connection.execute(query).mappings()]
-    unfinished = [room for room in rooms if room["status"] not in DONE]
+    unfinished = [room for room in rooms if room["status"] not in DONE or room["undone"]]
     return {"rooms": rooms, "unfinished": unfinished}

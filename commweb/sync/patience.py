@@ -14,9 +14,17 @@ from commweb.errors import (
 )
 from commweb.i18n import gettext as _
 
-__all__ = ["LINE_DOWN_SECONDS", "LONGEST_PAUSE_SECONDS", "Rest", "rest_after"]
+__all__ = [
+    "LINE_DOWN_SECONDS",
+    "LONGEST_PAUSE_SECONDS",
+    "LONGEST_RETRY_SECONDS",
+    "Rest",
+    "rest_after",
+    "retry_seconds",
+]
 
 LONGEST_PAUSE_SECONDS = 900.0
+LONGEST_RETRY_SECONDS = 4 * 3600.0
 LINE_DOWN_SECONDS = 5.0
 """How soon a server that does not answer at all is tried again."""
 HOST_PAUSE_SECONDS = 30.0
@@ -34,6 +42,12 @@ class Rest:
     counts: bool
     reason: str
     failing: bool = False
+
+
+def retry_seconds(attempts: int) -> float:
+    """How long a room rests after ``attempts`` runs that could not do the same things: a minute,
+    then longer, up to four hours."""
+    return float(min(LONGEST_RETRY_SECONDS, 60.0 * 2.0 ** min(max(attempts, 1) - 1, 12)))
 
 
 def rest_after(error: Exception, attempts: int, *, line_down: bool) -> Rest:
@@ -62,4 +76,4 @@ def _reason(error: Exception) -> str:
         return error.sentence
     if isinstance(error, FAULTS):
         return _("The site's database did not answer in time or is full.")
-    return _("An unexpected fault; the log of the worker names it.")
+    return _("Unexpected error. See the worker log.")

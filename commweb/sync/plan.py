@@ -6,9 +6,9 @@ nothing; an empty plan means that the room equals the course.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from commweb.i18n import gettext as _
 from commweb.providers.rooms import (
     Action,
     CloseDoor,
@@ -21,17 +21,16 @@ from commweb.providers.rooms import (
     RepairPower,
     SetLevels,
 )
-from commweb.sync.details import details
+from commweb.sync.details import Details, details
 from commweb.sync.known import Applied, Policy, Seat, Target
 from commweb.sync.levels import outranked
-from commweb.sync.standing import Standing, is_inside, standings
+from commweb.sync.standing import Standing, Stray, is_inside, standings, strays
 
-__all__ = ["Birth", "follows", "guard", "plan"]
+__all__ = ["Birth", "follows", "is_removal", "plan"]
 
-GUARD_PEOPLE = 10
 MODERATOR_LEVEL = 50
 FEW = 2
-"""So many people make no room faster to fill with its door open: closing it is an event too."""
+"""Below this size fast fill saves nothing: closing the door is an event too."""
 
 INVITED_AT_ONCE = 50
 """So many people at the most are invited in the write that makes a room: it does not wait for
@@ -55,7 +54,8 @@ def plan(
     birth: Birth,
     policy: Policy,
 ) -> tuple[Action, ...]:
-    """The actions that make the observed room equal the target, in the order to do them.
+    """The actions that make the observed room equal the target, in the order to do them: who goes,
+    goes first; then people come in; details that nobody's safety depends on are last.
 
     ``target`` None closes the room by the policy's rule.
     """
@@ -63,70 +63,55 @@ def plan(
     if target is None:
         return _closing(people, applied, observed, policy)
     detail = details(target, applied, observed, policy)
-    actions: list[Action] = [*_door(observed), *detail.actions]
-    actions += _levels(people, detail.read_only)
-    fast = policy.fast_fill and sum(standing.join for standing in people) > FEW
-    invited: tuple[Seat, ...] = ()
     if observed is None:
-        invited = () if fast else _invited(target, birth, people)
-        actions = [_account(seat) for seat in invited]
-        actions += [_creation(target, birth, people, invited, open_door=fast), *detail.actions]
-        actions += _levels((), detail.read_only)
-    elif not (observed.own_in_room and observed.own_can_manage):
-        actions.insert(0, RepairPower())
+        return _newborn(target, people, birth, policy, detail)
     name = target.room.name
-    actions += _entries(target, people, invited)
+    old = strays(target, applied, observed)
+    levels = _levels(people, target, observed, detail)
+    early, late = (levels, []) if _lowers(levels, observed) else ([], levels)
+    actions: list[Action] = [*_repair(observed), *_door(observed)]
     actions += _removals(people, name)
-    if observed is not None and policy.remove_others:
-        actions += _others(target, people, observed)
-    if observed is None and fast:
-        actions.append(CloseDoor())
+    actions += [_stray(one, name) for one in old if not one.after]
+    if policy.remove_others:
+        actions += _others(target, people, old, observed)
+    actions += early
+    actions += _entries(target, people, (), old)
+    actions += late
+    actions += detail.actions
     return tuple(actions)
 
 
-def guard(
-    target: Target | None,
-    applied: Applied,
+def _newborn(
+    target: Target,
     people: tuple[Standing, ...],
-    observed: ObservedRoom | None = None,
-    actions: tuple[Action, ...] = (),
-) -> str | None:
-    """Why the plan (``actions``) must be confirmed by a person first, or None.
-
-    A course that had members and reads as empty, or a plan that removes more than half of ten
-    or more members, is more often a fault than a wish. A room that was replaced by one that
-    commweb does not follow needs somebody to decide. Closing a room asks nobody.
-    """
-    if target is None:
-        return None
-    if observed is not None and observed.replaced_by:
-        return _(
-            "The room was upgraded in the chat, and commweb has no power in the new room. Invite "
-            "its account there and give it power, or confirm to go on with the old room."
-        )
-    leaving = sum(1 for standing in people if _is_removal(standing))
-    if leaving and not (target.seats or target.room.away):
-        return _("The course had members and now reads as empty. Confirm to remove everybody.")
-    states = ("adding", "in", "invited")
-    ours = sum(1 for record in applied.members.values() if record.state in states)
-    others = sum(1 for action in actions if isinstance(action, Remove) and not action.person_id)
-    everybody, going = ours + others, leaving + others
-    if everybody >= GUARD_PEOPLE and going * 2 > everybody:
-        return _(
-            "Of %(all)d members, %(count)d would be removed. Confirm to do it.",
-            all=everybody,
-            count=going,
-        )
-    return None
+    birth: Birth,
+    policy: Policy,
+    detail: Details,
+) -> tuple[Action, ...]:
+    fast = policy.fast_fill and sum(standing.join for standing in people) > FEW
+    invited = () if fast else _invited(target, birth, people)
+    default = policy.student_level if policy.student_level < policy.teacher_level else 0
+    create = _creation(target, birth, people, invited, open_door=fast, default_level=default)
+    actions: list[Action] = [*map(_account, invited), create]
+    if detail.read_only is not None:
+        actions.append(SetLevels({}, {}, detail.read_only, detail.open_level))
+    actions += _entries(target, people, invited, ())
+    if fast:
+        actions.append(CloseDoor())
+    return (*actions, *detail.actions)
 
 
-def follows(replacement: ObservedRoom | None) -> bool:
-    """Whether commweb goes on with the room that replaces one of its own: it made that room
-    itself, or is in it with power. Anybody can name any room as the replacement."""
-    if replacement is None:
-        return False
-    made = replacement.own_id in replacement.creators
-    return made or (replacement.own_in_room and replacement.own_can_manage)
+def follows(newer: ObservedRoom, older: ObservedRoom, home_of: Callable[[str], str]) -> bool:
+    """Whether ``newer`` is the upgrade of ``older``: its first event names that room as the one it
+    replaces and was sent by whoever closed that room, with an account of our server. Anybody with
+    the level for it can name any room as the replacement."""
+    sender = older.replaced_by_sender
+    ours = bool(sender) and home_of(sender or "") == home_of(older.own_id)
+    return ours and newer.predecessor == older.remote_id and newer.creator == sender
+
+
+def _repair(observed: ObservedRoom) -> list[Action]:
+    return [] if observed.own_in_room and observed.own_can_manage else [RepairPower()]
 
 
 def _door(observed: ObservedRoom | None) -> list[Action]:
@@ -152,12 +137,13 @@ def _creation(
     invited: tuple[Seat, ...],
     *,
     open_door: bool,
+    default_level: int,
 ) -> CreateRoom:
     joining = {standing.person_id for standing in people if standing.join}
     levels = {
         seat.remote_user_id: seat.level
         for seat in target.seats
-        if seat.person_id in joining and seat.remote_user_id and seat.level
+        if seat.person_id in joining and seat.remote_user_id and seat.level != default_level
     }
     return CreateRoom(
         name=target.room.name,
@@ -166,41 +152,105 @@ def _creation(
         creation_key=birth.creation_key,
         creation_started_at_seconds=birth.started_at_seconds,
         levels=levels,
-        picture=None,  # set next, so that its upload is remembered
+        picture=None,  # set later, so that its upload is remembered
         origin=dict(birth.origin),
         open_door=open_door,
         invited=tuple(_join(seat, target.room.name) for seat in invited),
+        default_level=default_level,
     )
 
 
-def _levels(people: tuple[Standing, ...], read_only: bool | None) -> list[Action]:
+def _levels(
+    people: tuple[Standing, ...],
+    target: Target | None,
+    observed: ObservedRoom | None,
+    detail: Details | None = None,
+) -> list[Action]:
+    """The one write of power levels, if any differ."""
     changes: dict[str, int | None] = {}
     names: dict[str, str] = {}
     for standing in people:
         changes.update(standing.levels)
         names.update(dict.fromkeys(standing.levels, standing.before.display_name))
-    if not changes and read_only is None:
+    if detail is None:
+        return [SetLevels(changes, names)] if changes else []
+    if detail.default_level is not None and target and observed:
+        _give_everybody(detail.default_level, changes, target, observed)
+    others = (detail.read_only, detail.invite_level, detail.default_level)
+    if not changes and all(value is None for value in others):
         return []
-    return [SetLevels(changes, names, read_only)]
+    return [
+        SetLevels(
+            changes,
+            names,
+            detail.read_only,
+            detail.open_level,
+            detail.default_level,
+            detail.invite_level,
+        )
+    ]
+
+
+def _give_everybody(
+    level: int, changes: dict[str, int | None], target: Target, observed: ObservedRoom
+) -> None:
+    """With ``level`` as everybody's, only people with another one are named."""
+    for seat in target.seats:
+        remote = seat.remote_user_id
+        if remote is None or remote in observed.creators:
+            continue
+        listed = observed.levels.get(remote)
+        if seat.level == level:
+            changes.pop(remote, None)
+            if listed is not None and remote != observed.own_id:
+                changes[remote] = None
+        elif listed is None and remote not in changes:
+            changes[remote] = seat.level
+
+
+def _lowers(actions: list[Action], observed: ObservedRoom) -> bool:
+    """Whether the write takes power away from somebody, which must not wait."""
+    for action in actions:
+        if not isinstance(action, SetLevels):
+            continue
+        if action.read_only or action.invite_level is not None:
+            return True
+        for remote, level in action.levels.items():
+            now = observed.levels.get(remote, observed.default_level)
+            if (observed.default_level if level is None else level) < now:
+                return True
+    return False
 
 
 def _entries(
-    target: Target, people: tuple[Standing, ...], invited: tuple[Seat, ...]
+    target: Target,
+    people: tuple[Standing, ...],
+    invited: tuple[Seat, ...],
+    old: tuple[Stray, ...],
 ) -> list[Action]:
-    """Accounts and joins; a person's old account goes just before the new one comes.
+    """Accounts and joins; a person's old account goes just after the new one came.
     ``invited``: whose accounts are seen to already."""
     ready = {seat.person_id for seat in invited}
     by_id = {standing.person_id: standing for standing in people}
+    former: dict[str, list[Stray]] = {}
+    for one in old:
+        if one.after:
+            former.setdefault(one.person_id, []).append(one)
     actions: list[Action] = []
     for seat in target.seats:
         standing = by_id[seat.person_id]
-        if standing.remove:
-            actions.append(_removal(standing, target.room.name))
         if seat.person_id not in ready and _needs_account(seat, joining=standing.join):
             actions.append(_account(seat))
         if standing.join:
             actions.append(_join(seat, target.room.name))
+        if standing.join or standing.before.state == "in":
+            actions += [_stray(one, target.room.name) for one in former.get(seat.person_id, ())]
     return actions
+
+
+def _stray(one: Stray, room_name: str) -> Remove:
+    after = one.person_id if one.after else ""
+    return Remove("", one.remote_user_id, one.remote_user_id, room_name, after=after)
 
 
 def _needs_account(seat: Seat, *, joining: bool) -> bool:
@@ -234,9 +284,9 @@ def _join(seat: Seat, room_name: str) -> Join:
     )
 
 
-def _is_removal(standing: Standing) -> bool:
-    """Whether the person, not only an old account of his, is taken out."""
-    return standing.remove is not None and standing.final.state == "removed"
+def is_removal(standing: Standing) -> bool:
+    """Whether the person is taken out."""
+    return standing.remove is not None
 
 
 def _removal(standing: Standing, room_name: str) -> Remove:
@@ -245,13 +295,18 @@ def _removal(standing: Standing, room_name: str) -> Remove:
 
 
 def _removals(people: tuple[Standing, ...], room_name: str) -> list[Action]:
-    return [_removal(standing, room_name) for standing in people if _is_removal(standing)]
+    return [_removal(standing, room_name) for standing in people if is_removal(standing)]
 
 
-def _others(target: Target, people: tuple[Standing, ...], observed: ObservedRoom) -> list[Action]:
+def _others(
+    target: Target,
+    people: tuple[Standing, ...],
+    old: tuple[Stray, ...],
+    observed: ObservedRoom,
+) -> list[Action]:
     """Everybody in the room who is not of the course."""
     handled = {seat.remote_user_id for seat in target.seats} | {observed.own_id}
-    handled |= {standing.remove for standing in people}
+    handled |= {standing.remove for standing in people} | {one.remote_user_id for one in old}
     return [
         Remove("", remote, remote, target.room.name)
         for remote in sorted(observed.members)
@@ -268,7 +323,8 @@ def _closing(
         return (DeleteRoom(),)
     actions = _door(observed)
     if policy.closing_rule != "leave":
-        actions += [*_levels(people, None), *_removals(people, applied.name or observed.name)]
-    if actions and not (observed.own_in_room and observed.own_can_manage):
-        actions.insert(0, RepairPower())
-    return tuple(actions)
+        name = applied.name or observed.name
+        actions += _removals(people, name)
+        actions += [_stray(one, name) for one in strays(None, applied, observed)]
+        actions += _levels(people, None, observed)
+    return (*_repair(observed), *actions) if actions else ()

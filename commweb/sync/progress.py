@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from commweb.account_rows import found_out, store_accounts
 from commweb.database import Database
 from commweb.i18n import gettext as _
+from commweb.models import now
 from commweb.providers.rooms import AccountFacts, EnsureAccount
-from commweb.sync.known import Applied, AppliedMember
-from commweb.sync.records import fenced, store_members
+from commweb.sync.known import Applied, AppliedMember, Seat
+from commweb.sync.leases import Lease, awake_seconds
+from commweb.sync.records import fenced, now_surer, store_members, store_past
 from commweb.sync.standing import Standing
 
 __all__ = ["Progress"]
@@ -27,31 +30,65 @@ class Progress:
     def __init__(
         self,
         database: Database,
-        room_id: int,
+        lease: Lease,
         provider: str,
-        holder: str,
         applied: Applied,
     ) -> None:
         self._database = database
-        self._room_id = room_id
+        self._lease = lease
+        self._room_id = lease.room_id
         self._provider = provider
-        self._holder = holder
-        self._rows = {key: _row(room_id, key, record) for key, record in applied.members.items()}
+        self._rows = {
+            key: _row(self._room_id, key, record) for key, record in applied.members.items()
+        }
+        self._open_level = applied.open_level
+        self._creatable: set[str] = set()
+        self._known_past = frozenset(applied.past)
+        self._past: dict[str, str] = {}
         self._after: dict[str, AppliedMember] = {}
         self._intended: dict[str, Any] = {}
+        self._undone: dict[str, str] = {}
         self._notes: list[str] = []
         self._dirty: set[str] = set()
         self._accounts: dict[str, dict[str, Any]] = {}
         self._room: dict[str, Any] = {}
         self._late: dict[str, Any] | None = None
+        self._unsure: tuple[int, int, datetime | None] | None = None
         self._flushed_at = time.monotonic()
+
+    def seated(self, seats: Iterable[Seat]) -> None:
+        """The seats of the run: whose accounts commweb may create."""
+        self._creatable = {seat.person_id for seat in seats if seat.make and seat.rename}
+
+    def may_create(self, person_id: str) -> bool:
+        """Whether the person's account is commweb's to create."""
+        return person_id in self._creatable
+
+    def is_in(self, person_id: str) -> bool:
+        """Whether the person is recorded as inside."""
+        return person_id in self._rows and self._rows[person_id]["state"] == "in"
+
+    @property
+    def open_level(self) -> int | None:
+        """The level for messages that is on record to go back to."""
+        return self._open_level
 
     def intend(self, standings: tuple[Standing, ...]) -> None:
         """What is about to be done and what the observation confirmed."""
         for standing in standings:
+            self._remember_accounts(standing)
             self._set(standing.person_id, **asdict(standing.before))
             if standing.after is not None:
                 self._after[standing.person_id] = standing.after
+
+    def _remember_accounts(self, standing: Standing) -> None:
+        """The person's account, and the one used until now, were ours to put into the room."""
+        before = self._rows.get(standing.person_id)
+        recorded = before["remote_user_id"] if before and before["state"] != "waiting" else None
+        here = standing.before.state in ("adding", "in", "invited")
+        for remote in (recorded, standing.before.remote_user_id if here else None):
+            if remote and remote not in self._known_past:
+                self._past[remote] = standing.person_id
 
     def away(self, person_ids: tuple[str, ...]) -> None:
         """People who are enrolled but suspended have a row, so that a report of such a person
@@ -62,6 +99,7 @@ class Progress:
 
     def details(self, record: Applied) -> None:
         """What the observation confirmed about the room's details, and what is on its way."""
+        self._open_level = record.open_level
         coming = asdict(record.intended)
         self._intended = {key: value for key, value in coming.items() if value is not None}
         self.room(
@@ -70,6 +108,7 @@ class Progress:
             picture_digest=record.picture_digest,
             picture_uri=record.picture_uri,
             read_only=record.read_only,
+            open_level=record.open_level,
             intended=self._intended,
         )
 
@@ -93,28 +132,42 @@ class Progress:
                 self._set(person_id, applied_level=row["intended_level"])
 
     def removed(self, person_id: str) -> None:
-        """The account is out; the person too, unless another account takes the place: then it
-        is written at once, before that one joins."""
+        """The person is out."""
         after = self._after.pop(person_id, None)
         if after is not None:
-            self._set(person_id, **asdict(after))
-            if after.state != "removed":
-                self.flush()
+            self._set(person_id, **{**asdict(after), "removed_at": now()})
 
     def failed(self, person_id: str, reason: str) -> None:
         """The person cannot be put in (or, being in, renamed or taken out), for a reason in
-        words."""
+        words. It is tried again."""
         inside = person_id in self._rows and self._rows[person_id]["state"] == "in"
         self._set(person_id, state="in" if inside else "failing", reason=reason)
+        self._undone[f"person:{person_id}"] = ""
+
+    def waits(self, person_id: str, reason: str) -> None:
+        """The person waits for something that is nobody's own fault. It is tried again."""
+        self._set(person_id, state="waiting", reason=reason)
+        self._undone[f"person:{person_id}"] = ""
+
+    def undone(self, key: str, reason: str) -> None:
+        """Something about the room (``key``: name, picture, account:@x ...) could not be done, for
+        a reason in words. It is tried again."""
+        self._undone[key] = reason
 
     def note(self, reason: str) -> None:
-        """Something about the room could not be done, for a reason in words."""
+        """Something about the room that is said and not tried again."""
         self._notes.append(reason)
+
+    @property
+    def undone_keys(self) -> tuple[str, ...]:
+        """What could not be done: ``person:ID`` or the name of a detail."""
+        return tuple(sorted(self._undone))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What could not be done to the room, as sentences."""
-        return tuple(self._notes)
+        said = [reason for reason in self._undone.values() if reason]
+        return tuple(dict.fromkeys([*self._notes, *said]))
 
     def looked_at(self, action: EnsureAccount, facts: AccountFacts) -> None:
         """The account was looked at, or created, just now."""
@@ -147,19 +200,33 @@ class Progress:
     def flush(self, **room: Any) -> None:
         """Write everything that changed in one transaction. Raises `LeaseLost`."""
         self.room(**room)
+        began = awake_seconds()
         with self._database.write() as connection:
             # Accounts before the room, as linking an account does.
             store_accounts(connection, [self._accounts[key] for key in sorted(self._accounts)])
-            fenced(connection, self._room_id, self._holder, **self._room)
+            fenced(connection, self._room_id, self._lease.holder, **self._room)
             store_members(connection, [self._rows[key] for key in sorted(self._dirty)])
+            store_past(connection, self._room_id, self._past)
+            if self._unsure is not None:
+                before, after, until = self._unsure
+                now_surer(connection, self._room_id, before=before, after=after, until=until)
+        self._lease.extended(began)
+        self._past.clear()
         self._dirty.clear()
         self._accounts.clear()
         self._room.clear()
         self._flushed_at = time.monotonic()
 
-    def finish(self, **room: Any) -> None:
-        """The last flush of a run that has done all it wanted. Raises `LeaseLost`."""
+    def finish(
+        self, *, unsure: tuple[int, int, datetime | None] = (0, 0, None), **room: Any
+    ) -> None:
+        """The last flush of a run that has done all it wanted. ``unsure``: what it was when the
+        run began, and what it is now; a late act of somebody else is not forgotten. Raises
+        `LeaseLost`."""
         late, self._late = self._late or {}, None
+        if self._undone:
+            late = {}
+        self._unsure = unsure
         self.flush(**late, **room)
 
     def _set(self, person_id: str, **values: Any) -> None:
@@ -180,4 +247,5 @@ def _row(room_id: int, person_id: str, record: AppliedMember | None) -> dict[str
         "applied_level": record.applied_level if record else None,
         "state": record.state if record else "waiting",
         "reason": record.reason if record else None,
+        "removed_at": record.removed_at if record else None,
     }

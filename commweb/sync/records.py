@@ -12,26 +12,37 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, bindparam, or_, select, update
+from sqlalchemy import Connection, Executable, bindparam, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from commweb.errors import LeaseLost
-from commweb.models import Base, MemberRow, RoomRow, now
+from commweb.models import Base, CreationAttempt, MemberRow, PastAccount, RoomRow, now
 from commweb.sync.known import Applied, AppliedMember, Intended
 
 __all__ = [
     "LEASE_SECONDS",
+    "UNSURE",
     "RoomRecord",
+    "abandon_attempt",
     "applied",
     "claim",
     "due",
     "fenced",
+    "left_since",
+    "now_surer",
     "read_room",
     "release",
+    "renewed",
+    "store_attempt",
     "store_members",
+    "store_past",
+    "sync_again",
 ]
 
 LEASE_SECONDS = 60
+UNSURE = 2
+"""``commweb_room.unsure`` after an act without an answer: sync at the server's first good answer,
+and once more a while later."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,22 @@ class RoomRecord:
     attempts: int
     pending_delete: str | None
     unsure_until: datetime | None
+    unsure: int
+    server_name: str
+    gone_at: datetime | None
+    held_kind: str
+    held_people: Sequence[str]
+    confirmed_people: Sequence[str]
+    undone: Sequence[str]
+    open_level: int | None
+    chain: Sequence[str]
+    made_by_us: bool
+    course_gone: str
+
+    @property
+    def confirmed(self) -> frozenset[str]:
+        """The people whose removal somebody confirmed."""
+        return frozenset(self.confirmed_people)
 
 
 _ROOM_COLUMNS = [getattr(RoomRow, name) for name in RoomRecord.__dataclass_fields__]
@@ -93,7 +120,12 @@ def claim(connection: Connection, holder: str, providers: Sequence[str], limit: 
     statement = (
         update(RoomRow)
         .where(RoomRow.id.in_(select(candidates.c.id)))
-        .values(lease=holder, lease_until=at + timedelta(seconds=LEASE_SECONDS))
+        .values(
+            lease=holder,
+            lease_until=at + timedelta(seconds=LEASE_SECONDS),
+            # A lease that ran out was a worker's that was killed: what it sent may come late.
+            unsure=case((RoomRow.lease.is_not(None), UNSURE), else_=RoomRow.unsure),
+        )
         .returning(RoomRow.id)
     )
     return sorted(connection.execute(statement).scalars())
@@ -105,6 +137,38 @@ def release(connection: Connection, room_id: int, holder: str) -> None:
         update(RoomRow)
         .where(RoomRow.id == room_id, RoomRow.lease == holder)
         .values(lease=None, lease_until=None)
+    )
+
+
+def renewed(connection: Connection, room_id: int, holder: str, seconds: float) -> None:
+    """Extend a lease that still holds. Raises `LeaseLost`."""
+    at = now()
+    done = connection.execute(
+        update(RoomRow)
+        .where(RoomRow.id == room_id, RoomRow.lease == holder, RoomRow.lease_until > at)
+        .values(lease_until=at + timedelta(seconds=seconds))
+    )
+    if done.rowcount != 1:
+        raise LeaseLost(f"The lease of room {room_id} was lost.")
+
+
+def sync_again(connection: Connection, room_id: int) -> None:
+    """Ask for the room because something was done to it outside of a lease; not fenced."""
+    connection.execute(
+        update(RoomRow)
+        .where(RoomRow.id == room_id)
+        .values(revision=RoomRow.revision + 1, next_attempt_at=None, unsure=UNSURE)
+    )
+
+
+def now_surer(
+    connection: Connection, room_id: int, *, before: int, after: int, until: datetime | None
+) -> None:
+    """How many more syncs a late act asks for; what was ``before`` another act stays."""
+    connection.execute(
+        update(RoomRow)
+        .where(RoomRow.id == room_id, or_(RoomRow.unsure == before, RoomRow.unsure < after))
+        .values(unsure=after, unsure_until=until)
     )
 
 
@@ -145,9 +209,15 @@ def applied(connection: Connection, room: RoomRecord) -> Applied:
             MemberRow.applied_level,
             MemberRow.state,
             MemberRow.reason,
+            MemberRow.removed_at,
         ).where(MemberRow.room_id == room.id)
     )
     members = {row[0]: AppliedMember(*row[1:]) for row in rows}
+    past = connection.execute(
+        select(PastAccount.remote_user_id, PastAccount.person_id).where(
+            PastAccount.room_id == room.id
+        )
+    )
     return Applied(
         name=room.name,
         topic=room.topic,
@@ -157,13 +227,26 @@ def applied(connection: Connection, room: RoomRecord) -> Applied:
         read_only=room.read_only,
         intended=Intended(**room.intended),
         unsure=_may_come_late(room),
+        past={row[0]: row[1] for row in past},
+        open_level=room.open_level,
     )
+
+
+def left_since(connection: Connection, room_id: int, since: datetime) -> frozenset[str]:
+    """The people that commweb removed from the room since then."""
+    found = connection.execute(
+        select(MemberRow.person_id).where(
+            MemberRow.room_id == room_id, MemberRow.removed_at >= since
+        )
+    )
+    return frozenset(found.scalars())
 
 
 def _may_come_late(room: RoomRecord) -> bool:
     """Whether people may be in the room, or invited, by a request of which nothing is known:
     it got no answer, or its worker was killed while it made the room."""
-    if room.unsure_until is not None and now() < room.unsure_until:
+    over = room.unsure_until is not None and now() >= room.unsure_until
+    if room.unsure > 1 or (room.unsure == 1 and not over):
         return True
     return room.remote_id is None and room.creation_started_at is not None
 
@@ -171,6 +254,45 @@ def _may_come_late(room: RoomRecord) -> bool:
 def store_members(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert or update members; all rows name the same columns."""
     _upsert(connection, MemberRow, rows, ("room_id", "person_id"))
+
+
+def store_past(connection: Connection, room_id: int, accounts: Mapping[str, str]) -> None:
+    """Write down whose accounts (remote id: person id) are about to be put into the room."""
+    if not accounts:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    rows = [
+        {"room_id": room_id, "remote_user_id": remote, "person_id": person_id}
+        for remote, person_id in sorted(accounts.items())
+    ]
+    connection.execute(dialect.insert(PastAccount).on_conflict_do_nothing(), rows)
+
+
+def store_attempt(
+    connection: Connection, room: RoomRecord, *, key: str, slug: str, server_name: str
+) -> None:
+    """Write down the key with which a room is about to be asked for."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    values = {
+        "creation_key": key,
+        "provider": room.provider,
+        "server_name": server_name,
+        "course_id": room.course_id,
+        "group_id": room.group_id,
+        "slug": slug,
+        "started_at": now(),
+    }
+    statement = dialect.insert(CreationAttempt).values(**values).on_conflict_do_nothing()
+    connection.execute(statement)
+
+
+def abandon_attempt(connection: Connection, key: str) -> None:
+    """The room's row asks for this room no more; what comes of it late is nobody's."""
+    connection.execute(
+        update(CreationAttempt)
+        .where(CreationAttempt.creation_key == key)
+        .values(abandoned_at=now())
+    )
 
 
 def _upsert(

@@ -1,11 +1,11 @@
 """How each person stands towards a room: what to do, and what to record. Pure.
 
-Whoever the course had in its room is commweb's to remove; everybody else in it is a guest.
+An account that commweb ever put into a room is commweb's to remove; everybody else is a guest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from commweb.i18n import gettext as _
@@ -19,22 +19,25 @@ __all__ = [
     "Policy",
     "Seat",
     "Standing",
+    "Stray",
     "Target",
     "is_inside",
     "standings",
+    "strays",
 ]
 
-KEPT_OUT = ("left", "banned", "failing", "waiting")
+KEPT_OUT = ("left", "kicked", "banned", "failing", "waiting")
+OWN_CHOICE = ("left", "kicked")
+"""What was decided in the chat, and is kept while a person or a room is only away."""
 
 
 @dataclass(frozen=True)
 class Standing:
     """One person and one room.
 
-    ``join``: put the account of ``before`` (or, if there is one, of ``after``) in. ``remove``:
-    the account to take out. ``levels``: power levels to write, None takes off the list.
-    ``before`` is what to record before anything is done, ``after`` what to record once
-    ``remove`` is out; until then the person's old account must not be forgotten.
+    ``join``: put the account of ``before`` in. ``remove``: take it out. ``levels``: power levels
+    to write, None takes off the list. ``before`` is what to record before anything is done,
+    ``after`` what to record once ``remove`` is out.
     """
 
     person_id: str
@@ -50,27 +53,89 @@ class Standing:
         return self.after or self.before
 
 
+@dataclass(frozen=True)
+class Stray:
+    """An account in the room that was a person's here and is not used now. ``after``: the person's
+    new account has to be inside first; False: it goes whatever happens."""
+
+    person_id: str
+    remote_user_id: str
+    after: bool
+
+
 def standings(
     target: Target | None, applied: Applied, observed: ObservedRoom | None, policy: Policy
 ) -> tuple[Standing, ...]:
     """Everybody who is wanted or was put there by us, by person id."""
-    seats = {seat.person_id: seat for seat in target.seats} if target else {}
+    seats = _seats(target)
     view = _View(
         observed,
-        used=frozenset(seat.remote_user_id for seat in seats.values() if seat.remote_user_id),
+        used=_used(target),
         away=frozenset(target.room.away if target else ()),
         written=_written(applied),
         respect=policy.respect_hand_changes,
         unsure=applied.unsure,
+        closing=target is None,
+        former=_former(applied),
     )
-    people = {
-        key: _unwanted(key, record, view)
-        for key, record in applied.members.items()
-        if key not in seats
-    }
+    people = {}
+    for key, record in applied.members.items():
+        if key not in seats:
+            gone = _unwanted(key, record, view)
+            dropped = _left_to_others(key, record.remote_user_id, set(), view)
+            people[key] = replace(gone, levels={**dropped, **gone.levels}) if dropped else gone
     for key, seat in seats.items():
         people[key] = _wanted(seat, applied.members.get(key), view)
     return tuple(people[key] for key in sorted(people))
+
+
+def strays(
+    target: Target | None, applied: Applied, observed: ObservedRoom | None
+) -> tuple[Stray, ...]:
+    """The accounts inside that people used before: each goes once the person is inside with the
+    account used now, and at once when it is proven to be somebody else's."""
+    if observed is None:
+        return ()
+    return tuple(_strays(target, applied, observed))
+
+
+def _strays(target: Target | None, applied: Applied, observed: ObservedRoom) -> Iterator[Stray]:
+    seats, used = _seats(target), _used(target)
+    foreign = target.foreign if target else frozenset()
+    current = {record.remote_user_id for key, record in applied.members.items() if key not in seats}
+    for remote, person_id in sorted(_past(applied).items()):
+        if remote in used or remote in current or remote == observed.own_id:
+            continue
+        if is_inside(observed, remote) and not outranked(remote, observed):
+            new = seats[person_id].remote_user_id if person_id in seats else None
+            comes = new not in (None, observed.own_id)
+            yield Stray(person_id, remote, after=comes and remote not in foreign)
+
+
+def _past(applied: Applied) -> Mapping[str, str]:
+    """Every account that was ever put in, with its person."""
+    recorded = {
+        record.remote_user_id: key
+        for key, record in applied.members.items()
+        if record.remote_user_id and record.state != "waiting"
+    }
+    return {**recorded, **applied.past}
+
+
+def _former(applied: Applied) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for remote, person_id in sorted(_past(applied).items()):
+        found.setdefault(person_id, []).append(remote)
+    return {person_id: tuple(remotes) for person_id, remotes in found.items()}
+
+
+def _seats(target: Target | None) -> Mapping[str, Seat]:
+    return {seat.person_id: seat for seat in target.seats} if target else {}
+
+
+def _used(target: Target | None) -> frozenset[str]:
+    seats = _seats(target).values()
+    return frozenset(seat.remote_user_id for seat in seats if seat.remote_user_id)
 
 
 def _written(applied: Applied) -> Mapping[str | None, set[int]]:
@@ -78,6 +143,10 @@ def _written(applied: Applied) -> Mapping[str | None, set[int]]:
     written: dict[str | None, set[int]] = {}
     for record in applied.members.values():
         written.setdefault(record.remote_user_id, set()).update(_levels_of(record))
+    for remote, person_id in applied.past.items():
+        person = applied.members.get(person_id)
+        if person is not None:
+            written.setdefault(remote, set()).update(_levels_of(person))
     return written
 
 
@@ -94,7 +163,8 @@ def is_inside(room: ObservedRoom, remote_user_id: str) -> bool:
 @dataclass(frozen=True)
 class _View:
     """The room, which accounts wanted people use, who is enrolled but suspended, what commweb
-    wrote, whether hand changes are kept, whether what was sent may still be worked."""
+    wrote, whether hand changes are kept, whether what was sent may still be processed, whether the
+    room itself is not wanted, and all accounts each person ever had here."""
 
     observed: ObservedRoom | None
     used: frozenset[str]
@@ -102,6 +172,8 @@ class _View:
     written: Mapping[str | None, set[int]]
     respect: bool
     unsure: bool
+    closing: bool
+    former: Mapping[str, tuple[str, ...]]
 
     @property
     def room(self) -> ObservedRoom:
@@ -121,57 +193,62 @@ class _View:
 
 def _unwanted(person_id: str, record: AppliedMember, view: _View) -> Standing:
     remote, room = record.remote_user_id, view.room
-    # Who left and is suspended stays away when he is reinstated: nobody added him again.
-    state = "left" if record.state == "left" and person_id in view.away else "removed"
+    # Somebody who left and is only suspended, or whose room is only closed, was not added again.
+    waits = person_id in view.away or view.closing
+    state = record.state if record.state in OWN_CHOICE and waits else "removed"
     gone = replace(record, state=state, reason=None, intended_level=None)
     if remote is None or remote in view.used or remote == room.own_id:
         return Standing(person_id, replace(gone, applied_level=None))
     level = _dropped(remote, record, view)
     gone = replace(gone, applied_level=None if level.changes else level.applied)
     before = replace(gone, applied_level=level.applied)
-    if record.state == "removed" or not is_inside(room, remote):
+    if not is_inside(room, remote):
         if record.state == "adding" and view.unsure:
-            # He may still come in; then it was commweb that put him there.
+            # They may still come in; then it was commweb that put them there.
             before = replace(before, state="adding")
         return Standing(person_id, before, levels=level.changes)
     before = replace(before, state=record.state)
     if outranked(remote, room):
-        reason = _("Cannot be removed: has as much power in the room as commweb.")
+        reason = _("Cannot be removed: their power level is as high as the site's account.")
         return Standing(person_id, replace(before, reason=reason))
+    gone = replace(gone, state="removed")
     return Standing(person_id, before, after=gone, remove=remote, levels=level.changes)
 
 
 def _dropped(remote: str, record: AppliedMember, view: _View) -> LevelChoice:
     if view.observed is None:
         return LevelChoice(applied=_last_sent(record))
-    # Somebody who was removed and is back is a guest, with whatever level the chat gives him.
-    respect = view.respect or record.state == "removed"
-    return dropped_level(remote, view.written[remote], view.observed, respect=respect)
+    return dropped_level(remote, view.written[remote], view.observed, respect=view.respect)
 
 
 def _wanted(seat: Seat, record: AppliedMember | None, view: _View) -> Standing:
     new = _seated(seat, record, view)
-    if record is None or record.remote_user_id in (None, seat.remote_user_id):
-        return new
-    old = _unwanted(seat.person_id, record, view)
-    levels = {**old.levels, **new.levels}
-    if old.remove is None:
-        inside = is_inside(view.room, record.remote_user_id or "")
-        if old.before.state == "adding" and not inside:
-            return old  # the old account may still come in: until that is known, it has the place
-        return replace(new, levels=levels)
-    before = replace(old.before, intended_level=seat.level)
-    return replace(new, before=before, after=new.before, remove=old.remove, levels=levels)
+    dropped = _left_to_others(seat.person_id, seat.remote_user_id, {seat.level}, view)
+    return replace(new, levels={**dropped, **new.levels}) if dropped else new
+
+
+def _left_to_others(
+    person_id: str, current: str | None, levels: set[int], view: _View
+) -> dict[str, int | None]:
+    """The levels that commweb gave to accounts the person used before."""
+    changes: dict[str, int | None] = {}
+    if view.observed is None:
+        return changes
+    for remote in view.former.get(person_id, ()):
+        if remote in view.used or remote in (current, view.room.own_id):
+            continue
+        written = view.written.get(remote, set()) | levels
+        changes.update(dropped_level(remote, written, view.observed, respect=view.respect).changes)
+    return changes
 
 
 def _seated(seat: Seat, record: AppliedMember | None, view: _View) -> Standing:
     remote = seat.remote_user_id
     plain = AppliedMember(remote, seat.display_name, None, None, "in")
-    if remote is None:
+    if remote is None or remote == view.room.own_id:
         reason = seat.reason or _("Has no account yet.")
-        return Standing(seat.person_id, replace(plain, state="waiting", reason=reason))
-    if remote == view.room.own_id:
-        return Standing(seat.person_id, plain)
+        waiting = replace(plain, remote_user_id=None, state="waiting", reason=reason)
+        return Standing(seat.person_id, waiting)
     state, why = _membership(seat, remote, record, view.room)
     level = _level(remote, seat.level, record, view, only_lower=state in KEPT_OUT)
     before = replace(
@@ -190,21 +267,37 @@ def _membership(
     """The state to record, and why the person is not in."""
     seen = room.members.get(remote)
     membership = seen.membership if seen else ""
+    gone = _gone_by_hand(remote, record, room)
+    state, reason = "adding", None
     if membership == "join":
-        return "in", seat.reason
-    if membership == "ban":
-        return "banned", _("Banned in the chat by a moderator.")
-    was = record.state if record else ""
-    same = record is not None and record.remote_user_id == remote
-    went = seen is not None and membership == "leave" and seen.by_self
-    # An invitation by somebody else is the person's own to answer.
-    if (was == "left" and membership != "knock") or (went and same and was in ("in", "invited")):
-        return "left", _("Left the room by himself or herself.")
-    if seat.account == "unusable":
-        return "failing", seat.reason or _("The account cannot be used.")
-    if membership == "invite" and seat.by_invitation:
-        return "invited", _("Was invited and has not accepted yet.")
-    return "adding", None
+        state, reason = "in", seat.reason
+    elif membership == "ban":
+        state, reason = "banned", _("Banned in the chat by a moderator.")
+    elif seat.account == "unusable":
+        state, reason = "failing", seat.reason or _("The account cannot be used.")
+    elif gone == "left" and membership != "knock":
+        # An invitation by somebody else is the person's own to answer.
+        state, reason = "left", _("Left the room.")
+    elif gone == "kicked" and membership == "leave":
+        state, reason = "kicked", _("Removed in the chat by a moderator.")
+    elif membership == "invite" and seat.by_invitation:
+        state, reason = "invited", _("Was invited and has not accepted yet.")
+    return state, reason
+
+
+def _gone_by_hand(remote: str, record: AppliedMember | None, room: ObservedRoom) -> str:
+    """Whether the person went ("left") or was taken out in the chat ("kicked"); else empty."""
+    if record is None:
+        return ""
+    if record.state in OWN_CHOICE:
+        return record.state
+    seen = room.members.get(remote)
+    was_in = record.remote_user_id == remote and record.state in ("in", "invited")
+    if seen is None or seen.membership != "leave" or not was_in:
+        return ""
+    if seen.by_self:
+        return "left"
+    return "kicked" if seen.by and seen.by != room.own_id else ""
 
 
 def _level(

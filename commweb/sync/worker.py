@@ -13,15 +13,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from commweb.connection import OK, Session
 from commweb.database import FAULTS, first_line
-from commweb.errors import CommWebError, HostError, LeaseLost, ProviderError, Unreachable
+from commweb.errors import (
+    CommWebError,
+    HostError,
+    LeaseLost,
+    ProviderError,
+    ProviderStopped,
+    Refused,
+    Unreachable,
+)
 from commweb.models import now
 from commweb.providers.base import Backend, Provider
 from commweb.state import State
 from commweb.sync.changes import fold, pending
 from commweb.sync.claims import Claim, Claims
+from commweb.sync.leases import Lease
 from commweb.sync.patience import LINE_DOWN_SECONDS, rest_after
-from commweb.sync.records import RoomRecord, due, fenced, read_room
+from commweb.sync.records import (
+    RoomRecord,
+    due,
+    fenced,
+    read_room,
+)
 from commweb.sync.run import Stopped, run
 from commweb.sync.schedule import end_rests, soonest
 
@@ -30,6 +45,9 @@ __all__ = ["SWEEP_SECONDS", "Worker", "working_providers"]
 KNOWN_FOR_SECONDS = 1.0
 SWEEP_SECONDS = 10.0
 PROBE_SECONDS = 5.0
+CHECK_SECONDS = 10.0
+ANSWERED_SECONDS = 60.0
+ASKED_SECONDS = 15.0
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +62,23 @@ def working_providers(state: State) -> dict[str, Provider]:
         if not provider.has_rooms:
             continue
         current = state.provider_state(provider)
-        session = current.session
-        alive = session is None or session.state == "ok"
-        waiting = session is not None and (session.blocked_until or now()) > now()
-        if current.active and alive and not waiting:
+        if current.active and not _rests(current.session):
             working[provider.id] = provider
     return working
+
+
+def _rests(session: Session | None) -> bool:
+    """Whether nothing can be done with the session now."""
+    if session is None:
+        return False
+    if session.state != OK or session.trouble_code is not None:
+        return True
+    return session.blocked_until is not None and session.blocked_until > now()
+
+
+def _says_failing(record: RoomRecord, error: Exception) -> bool:
+    """Whether the room is not usable: there is none yet, or the server said no to all of it."""
+    return record.remote_id is None or isinstance(error, Refused)
 
 
 @dataclass
@@ -70,6 +99,8 @@ class Worker:
         self._folding = threading.Lock()
         self._tools = _Tools()
         self._versions: dict[str, int] = {}
+        self._answered_at: dict[str, float] = {}
+        self._ask_again_at = 0.0
 
     def try_work(self) -> None:
         """`work`; a fault of the database only delays it, because the next sweep goes on."""
@@ -85,6 +116,7 @@ class Worker:
         """Fold and run until nothing is due; how many rooms were run."""
         self._known = None
         self._notice_settings()
+        self._ask_stopped()
         self.fold()
         count = 0
         try:
@@ -141,6 +173,7 @@ class Worker:
 
     def _one(self, claim: Claim) -> None:
         state, room_id, holder = self._state, claim.room_id, claim.holder
+        lease = Lease(state.database, room_id, holder)
         try:
             with state.database.write() as connection:
                 fenced(connection, room_id, holder)
@@ -153,16 +186,63 @@ class Worker:
             self._give_back(claim)
             return
         try:
-            run(state, room_id, holder, self._backend(provider), self._stop)
+            self._run(lease, provider)
+            self._answered(provider)
         except LeaseLost:
             return
         except Stopped:
+            self._give_back(claim)
+        except ProviderStopped as error:
+            self._stopped(provider, error)
             self._give_back(claim)
         except (ProviderError, HostError, *FAULTS) as error:
             self._postpone(record, holder, error)
         except Exception as error:
             log.exception("Room %d failed unexpectedly.", room_id)
             self._postpone(record, holder, error)
+
+    def _run(self, lease: Lease, provider: Provider) -> None:
+        backend = self._backend(provider)
+        backend.before_request = lease.require
+        try:
+            run(self._state, lease, backend, self._stop)
+        finally:
+            backend.before_request = None
+
+    def _stopped(self, provider: Provider, error: ProviderStopped) -> None:
+        """The acting account or the server can do nothing for anybody: every room of the provider
+        waits as it is, and nothing is booked on rooms or people."""
+        log.warning("Provider %s is stopped: %s", provider.id, error.message)
+        self._known = None
+        self._state.tokens(provider).stop(error.errcode or "STOPPED", error.sentence)
+
+    def _answered(self, provider: Provider) -> None:
+        """Note the server's good answer, once a minute."""
+        last = self._answered_at.get(provider.id)
+        if last is not None and time.monotonic() - last < ANSWERED_SECONDS:
+            return
+        self._answered_at[provider.id] = time.monotonic()
+        tokens = self._state.tokens(provider)
+        session = tokens.read()
+        if session is not None and session.trouble_code is None:
+            tokens.go_on()
+
+    def _ask_stopped(self) -> None:
+        """Ask the servers of stopped providers whether they work again: the same check as an
+        administrator's, which tries what was refused."""
+        if time.monotonic() < self._ask_again_at:
+            return
+        self._ask_again_at = time.monotonic() + ASKED_SECONDS
+        for provider in self._state.registry:
+            if not provider.has_rooms:
+                continue
+            session = self._state.tokens(provider).read()
+            if session is None or session.trouble_code is None or session.state != OK:
+                continue
+            found = provider.check(self._state.context(provider), CHECK_SECONDS)
+            if not any(finding.level == "danger" for finding in found):
+                self._state.tokens(provider).go_on()
+                self._known = None
 
     def _backend(self, provider: Provider) -> Backend:
         version = self._state.values(provider).version
@@ -192,8 +272,10 @@ class Worker:
         try:
             with self._state.database.write() as connection:
                 current = read_room(connection, record.id, lock=True)
-                if rest.failing and current is not None and current.remote_id is None:
+                if rest.failing and current is not None and _says_failing(current, error):
                     values["status"] = "failing"
+                if rest.counts:
+                    values["priority"] = 1
                 # What was reported meanwhile is not made to wait for what failed before it.
                 if current is not None and current.revision == record.revision:
                     values["next_attempt_at"] = now() + timedelta(seconds=rest.seconds)

@@ -399,8 +399,9 @@ def test_an_upgraded_room_names_the_one_that_replaces_it(world: World) -> None:
     assert (seen.name, seen.replaced_by) == ("Algebra", None)
     assert (seen.predecessor, seen.creator) == (room.remote_id, world.own_id)
     assert (seen.creation_key, dict(seen.origin)) == ("", {}), "an upgrade does not copy it"
-    assert look(world, room).replaced_by_sender == world.own_id
-    assert follows(seen)
+    older = look(world, room)
+    assert older.replaced_by_sender == world.own_id
+    assert follows(seen, older, world.backend.home_of)
 
 
 def test_a_deleted_room_is_gone(world: World) -> None:

@@ -41,6 +41,7 @@ def test_sync_that_cannot_finish_says_what_and_exits_with_one(
 ) -> None:
     run(school, "backfill")
     server.faults = [Unreachable("The homeserver does not answer.")]
+    server.answering = False
     result = run(school, "sync")
     assert result.exit_code == 1
     assert "The homeserver does not answer." in result.output

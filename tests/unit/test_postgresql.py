@@ -25,9 +25,11 @@ from commweb.errors import StaleSettings
 from commweb.models import Account, Base, Connection, Event, MemberRow, RoomRow, now
 from commweb.places import look_again, look_at_all
 from commweb.providers import Registry
+from commweb.providers.rooms import AccountFacts, EnsureAccount
 from commweb.rekey import rekey
 from commweb.state import SITE_SETTINGS
 from commweb.sync.known import Applied
+from commweb.sync.leases import Lease
 from commweb.sync.progress import Progress
 from commweb.sync.records import claim
 from commweb.sync.worker import Worker
@@ -209,9 +211,9 @@ def run(school: Site) -> Progress:
         connection.execute(insert(Account), rows)
         connection.execute(insert(MemberRow).values(room_id=1, person_id="ada"))
         assert claim(connection, "me", [SIM], 1) == [1]
-    run = Progress(database, 1, SIM, "me", Applied())
+    run = Progress(database, Lease(database, 1, "me"), SIM, Applied())
     for name in PEOPLE:
-        run.checked(name, name, name.title())
+        run.looked_at(EnsureAccount(name, name, name.title()), AccountFacts(name))
     return run
 
 
@@ -271,5 +273,5 @@ def test_what_the_database_cannot_hold_stops_no_other_course(school: Site) -> No
         found = select(RoomRow.course_id, RoomRow.status, RoomRow.name).order_by(RoomRow.course_id)
         rooms = connection.execute(found).all()
         name = connection.execute(select(MemberRow.display_name)).scalar_one()
-    assert rooms == [("1", "failing", None), ("2", "ready", "Algebra")]
+    assert rooms == [("1", "ready", "Algebra"), ("2", "ready", "Algebra")]
     assert name == "Bo" + "b" * 253

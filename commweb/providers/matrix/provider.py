@@ -149,7 +149,7 @@ class MatrixProvider(Provider):
             session.close()
             raise
         values = context.values
-        return MatrixBackend(
+        backend = MatrixBackend(
             session.client,
             session.door,
             acting,
@@ -160,6 +160,13 @@ class MatrixProvider(Provider):
             ),
             sso_provider_id=str(values["sso_provider_id"]),
         )
+
+        def before_request(seconds: float) -> None:
+            if backend.before_request is not None:
+                backend.before_request(seconds)
+
+        session.caller.before_request = before_request
+        return backend
 
     def people(self, context: ProviderContext, deadline_seconds: float) -> People:
         session = HomeserverSession.open(context, seconds=deadline_seconds)

@@ -31,6 +31,7 @@ class HomeserverSession:
     door: Door
     transport: Transport
     ring: TokenRing
+    caller: SignedCaller
     client: MatrixClient
 
     @classmethod
@@ -49,8 +50,8 @@ class HomeserverSession:
             lambda token, left: public.refresh(transport, token, left),
             pause=lambda pause: time.sleep(transport.share(pause)),
         )
-        client = MatrixClient(SignedCaller(transport, ring, context.tokens))
-        return cls(context, door, transport, ring, client)
+        caller = SignedCaller(transport, ring, context.tokens)
+        return cls(context, door, transport, ring, caller, MatrixClient(caller))
 
     def close(self) -> None:
         """Close the connections."""

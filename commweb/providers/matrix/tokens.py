@@ -21,7 +21,7 @@ from commweb.encryption import Secret
 from commweb.errors import ProviderError, RateLimited, Refused, SignInNeeded, Unreachable
 from commweb.i18n import gettext as _
 from commweb.models import now
-from commweb.providers.matrix.transport import Answer, Transport, Upload
+from commweb.providers.matrix.transport import CALL_SECONDS, Answer, Transport, Upload
 
 __all__ = ["SignedCaller", "Timing", "TokenRing"]
 
@@ -180,6 +180,8 @@ class SignedCaller:
         self._transport = transport
         self._ring = ring
         self._store = store
+        self.before_request: Callable[[float], None] | None = None
+        """Called just before each request with the seconds it may take."""
 
     def call(
         self,
@@ -213,6 +215,8 @@ class SignedCaller:
         token: Secret,
     ) -> Answer | None:
         """The answer, or None when the server does not know the token (any more)."""
+        if self.before_request is not None:
+            self.before_request(CALL_SECONDS)
         try:
             return self._transport.call(method, path, body=body, query=query, token=token)
         except Refused as error:

@@ -20,7 +20,15 @@ from commweb.providers.matrix.calls import Call, call_of
 from commweb.providers.matrix.content import Json, object_in
 from commweb.providers.matrix.meaning import MatrixRefused, error_of
 
-__all__ = ["Answer", "Caller", "Json", "MatrixRefused", "Transport", "Upload"]
+__all__ = [
+    "CALL_SECONDS",
+    "Answer",
+    "Caller",
+    "Json",
+    "MatrixRefused",
+    "Transport",
+    "Upload",
+]
 
 CALL_SECONDS = 30.0
 

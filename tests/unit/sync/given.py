@@ -36,6 +36,8 @@ def record(state: str = "in", level: int | None = 0, **more: Any) -> AppliedMemb
 def observed(**more: Any) -> ObservedRoom:
     inside = {f"@{name}:sim": JOINED for name in more.pop("inside", ())}
     members = {OWN: JOINED, **inside, **more.pop("members", {})}
+    if more.get("read_only"):
+        more.setdefault("message_level", 50)
     plain = ObservedRoom("!room", "Algebra", "Numbers", members=members, own_id=OWN)
     return replace(plain, **{"creators": frozenset({OWN}), **more})
 

@@ -17,14 +17,29 @@ from commweb.sync.apply import Hands
 from commweb.sync.closing import Deletions
 from commweb.sync.details import details
 from commweb.sync.known import Applied, AppliedMember, Intended, Policy, Target
+from commweb.sync.leases import Lease
 from commweb.sync.plan import Birth, plan
 from commweb.sync.progress import Progress
 from commweb.sync.standing import standings
 
 MEMBER = tuple(AppliedMember.__dataclass_fields__)
-DETAILS = ("name", "topic", "picture_digest", "picture_uri", "read_only")
+DETAILS = ("name", "topic", "picture_digest", "picture_uri", "read_only", "open_level")
 
-READS = frozenset({"observe", "identify", "find", "whereabouts", "highest_level", "close"})
+READS = frozenset(
+    {
+        "answers",
+        "home_of",
+        "own_id",
+        "server_name",
+        "before_request",
+        "observe",
+        "identify",
+        "find",
+        "whereabouts",
+        "highest_level",
+        "close",
+    }
+)
 
 
 class Killed(BaseException):
@@ -33,11 +48,13 @@ class Killed(BaseException):
 
 @dataclass
 class Book:
-    """The rows of one room: its columns, its members, whose accounts were looked at."""
+    """The rows of one room: its columns, its members, whose accounts were looked at, and every
+    account that was ever put in."""
 
     room: dict[str, Any] = field(default_factory=dict)
     members: dict[str, AppliedMember] = field(default_factory=dict)
     checked: dict[str, str] = field(default_factory=dict)
+    past: dict[str, str] = field(default_factory=dict)
 
     @property
     def remote_id(self) -> str | None:
@@ -52,14 +69,22 @@ class Book:
         values = {key: self.room.get(key) for key in DETAILS}
         intended = Intended(**self.room.get("intended", {}))
         born = self.remote_id is None and self.room.get("creation_started_at") is not None
-        return Applied(members=dict(self.members), intended=intended, unsure=born, **values)
+        unsure = born or bool(self.room.get("unsure"))
+        return Applied(
+            members=dict(self.members),
+            intended=intended,
+            unsure=unsure,
+            past=dict(self.past),
+            **values,
+        )
 
 
 class Ledger(Progress):
     """`Progress` that writes into a book. ``eager``: after every action."""
 
     def __init__(self, book: Book, *, eager: bool) -> None:
-        super().__init__(None, 1, "simulated", "me", book.applied())  # type: ignore[arg-type]
+        lease = Lease(None, 1, "me")  # type: ignore[arg-type]
+        super().__init__(None, lease, "simulated", book.applied())  # type: ignore[arg-type]
         self._book = book
         self._eager = eager
 
@@ -75,6 +100,8 @@ class Ledger(Progress):
             self._book.members[key] = AppliedMember(**{name: row[name] for name in MEMBER})
         for key, account in self._accounts.items():
             self._book.checked[key] = account["display_name"]
+        self._book.past.update(self._past)
+        self._past.clear()
         self._dirty.clear()
         self._accounts.clear()
         self._room.clear()
@@ -163,6 +190,8 @@ def run(
     """One run of the engine. A fault leaves the book as it would leave the database."""
     seen, columns, (people, found) = _look(book, target, backend, policy)
     ledger = Ledger(book, eager=eager)
+    if target is not None:
+        ledger.seated(target.seats)
     if book.remote_id and book.room.get("name") is None:
         ledger.keep_name_back()
     ledger.intend(people)
@@ -177,7 +206,9 @@ def run(
     except Killed:
         return seen
     except Unreachable:
-        ledger.flush()
+        ledger.flush(unsure=2)
         return seen
     ledger.finish()
+    book.room["unsure"] = 2 if hands.late else 0
+    book.room["undone"] = ledger.undone_keys
     return seen

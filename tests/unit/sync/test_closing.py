@@ -70,14 +70,15 @@ def gone(school: Site) -> None:
 
 def interrupted(school: Site, server: SimulatedServer, *, seconds: float) -> None:
     """The creation failed after the request was sent; nobody knows what the server did."""
-    server.faults = [Unreachable("No answer.")]
+    server.faults, server.answering = [Unreachable("No answer.")], False
     report(school, "course_created")
     work(school)
+    server.answering = True
     row = the_row(school)
     assert row.creation_started_at is not None
     started = now() - timedelta(seconds=seconds)
-    # What else may be worked late is not asked here.
-    set_row(school, creation_key=KEY, creation_started_at=started, unsure_until=None)
+    # What else may be processed late is not asked here.
+    set_row(school, creation_key=KEY, creation_started_at=started, unsure=0)
 
 
 def test_a_deletion_is_asked_about_until_the_room_is_gone(

@@ -22,9 +22,8 @@ def test_what_is_about_to_be_written_is_recorded_as_intended() -> None:
     target = wanted(name="Geometry", topic="Shapes", picture=PICTURE, read_only=True)
     found = details(target, LAST, SHOWN, Policy())
     # The picture's URI is known, and recorded, once it is uploaded.
-    assert found.record == replace(
-        LAST, intended=Intended("Geometry", "Shapes", read_only=True)
-    )  # fmt: skip
+    coming = Intended("Geometry", "Shapes", read_only=True)
+    assert found.record == replace(LAST, intended=coming, open_level=0)
     assert (found.read_only, found.kept) == (True, ())
 
 
@@ -33,7 +32,14 @@ def test_what_arrived_is_recorded_as_applied() -> None:
     room = observed(name="Geometry", topic="Shapes", picture_uri="mxc://1", read_only=True)
     found = details(wanted(name="New", topic="New"), replace(LAST, intended=coming), room, Policy())
     assert found.record == Applied(
-        "Geometry", "Shapes", "d1", "mxc://1", {}, True, Intended("New", "New", "", "", False)
+        "Geometry",
+        "Shapes",
+        "d1",
+        "mxc://1",
+        {},
+        read_only=False,
+        intended=Intended("New", "New", "", "", read_only=False),
+        open_level=0,
     )
     assert SetPicture(None) in found.actions
     assert found.read_only is False
@@ -42,7 +48,7 @@ def test_what_arrived_is_recorded_as_applied() -> None:
 def test_what_equals_the_course_is_recorded_as_applied() -> None:
     room = observed(picture_uri=None, read_only=True)
     found = details(wanted(read_only=True), Applied("x", "y"), room, Policy())
-    assert found.record == Applied("Algebra", "Numbers", read_only=True)
+    assert found.record == Applied("Algebra", "Numbers", read_only=True, open_level=50)
     assert found.actions == ()
 
 
@@ -55,13 +61,12 @@ def test_what_was_set_by_hand_leaves_the_record_as_it_was() -> None:
         "The name was set by hand.",
         "The topic was set by hand.",
         "The picture was set by hand.",
-        "Who may write was set by hand.",
+        "Posting permissions were changed in the chat.",
     )
     over = details(wanted(picture=PICTURE), LAST, hand, Policy(respect_hand_changes=False))
     assert (over.kept, len(over.actions), over.read_only) == ((), 3, False)
-    assert over.record == replace(
-        LAST, intended=Intended("Algebra", "Numbers", read_only=False)
-    )  # fmt: skip
+    coming = Intended("Algebra", "Numbers", read_only=False)
+    assert over.record == replace(LAST, intended=coming, open_level=0)
 
 
 def test_a_picture_that_arrived_is_recorded_though_nothing_is_to_be_done() -> None:

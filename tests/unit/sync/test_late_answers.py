@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from commweb.errors import Unreachable
+from commweb.errors import ProviderError, Unreachable
 from commweb.models import MemberRow, RoomRow, now
 from commweb.sync.worker import Worker
 from tests.simulated import JOINED, SimulatedProvider, SimulatedRoom, SimulatedServer
@@ -27,13 +27,19 @@ def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
         made.campus.add("1", teacher("ada"), student("bob"))
         report(made)
         # The room, the account; then the joining.
-        server.faults = [None, None, Unreachable("The homeserver did not answer.")]
-        work(made)
+        breaks(made, server, [None, None, Unreachable("The homeserver did not answer.")])
         assert state_of(made, "bob") == "adding"
         made.campus.add("1", teacher("ada"))
         report(made)
         work(made)
         yield made
+
+
+def breaks(school: Site, server: SimulatedServer, faults: list[ProviderError | None]) -> None:
+    """Work while the line breaks and nothing is answered."""
+    server.faults, server.answering = faults, False
+    work(school)
+    server.answering = True
 
 
 def report(school: Site, *, new: bool = False) -> None:
@@ -96,11 +102,9 @@ def test_whoever_does_not_come_is_forgotten_and_the_room_rests(school: Site) -> 
 def test_a_removal_that_is_worked_late_is_mended(school: Site, server: SimulatedServer) -> None:
     a_minute_passes(school)
     work(school)
-    server.faults = [None, Unreachable("The homeserver did not answer.")]
-    school.campus.add("1")
     school.campus.add("1", student("bob"))
     report(school)
-    work(school)
+    breaks(school, server, [None, Unreachable("The homeserver did not answer.")])
     # The teacher is back before anybody looks; then the server works the removal.
     school.campus.add("1", teacher("ada"), student("bob"))
     report(school)

@@ -50,8 +50,9 @@ def test_the_door_is_closed_when_everybody_is_in(school: Site, server: Simulated
 
 def interrupt(school: Site, server: SimulatedServer) -> None:
     """The line breaks while the second person joins: the door stays open."""
-    server.faults = [None, None, None, None, Unreachable("No answer.")]
+    server.faults, server.answering = [None, None, None, None, Unreachable("No answer.")], False
     work(school, new=True)
+    server.answering = True
     assert the_room(server).open_door
     server.calls.clear()
 

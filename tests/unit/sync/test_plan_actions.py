@@ -1,4 +1,4 @@
-"""Actions in full, which upgrades are followed, and whom the guard counts."""
+"""Actions in full, in which order, and which upgrades are followed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 
 from commweb.providers.rooms import CreateRoom, EnsureAccount, Join, Remove, SetLevels
 from commweb.sync.known import Applied, Policy, Target
-from commweb.sync.plan import Birth, follows, guard, plan
-from commweb.sync.standing import standings
-from tests.unit.sync.given import BIRTH, LAST, ROOM, observed, planned, record, seat
+from commweb.sync.plan import Birth, follows, plan
+from tests.unit.sync.given import BIRTH, LAST, PICTURE, ROOM, observed, planned, record, seat
 
 
 def test_a_room_is_made_with_everything_it_needs() -> None:
@@ -60,7 +59,7 @@ def test_joins_and_accounts_say_all_about_the_person() -> None:
         seat("bob", 49, account="stale", by_invitation=True),
     )
     found = planned(Target(ROOM, seats), Applied(), observed())
-    assert found[1:] == [
+    assert found[:-1] == [
         EnsureAccount("ada", "@ada:sim", "Ada", "sso-1", make=False, rename=False, theirs=True),
         Join("ada", "@ada:sim", "Ada", moderator=True, room_name="Algebra"),
         EnsureAccount("bob", "@bob:sim", "Bob", known=True, theirs=True),
@@ -104,39 +103,74 @@ def test_a_closed_room_that_is_gone_needs_nothing() -> None:
     assert plan(None, LAST, None, birth=BIRTH, policy=Policy()) == ()
 
 
-# Upgrades and the guard.
+def home(remote: str) -> str:
+    return remote.partition(":")[2]
+
+
+TEACHER = "@prof:sim"
+OLDER = observed(replaced_by="!new", replaced_by_sender=TEACHER)
+NEWER = replace(observed(), remote_id="!new", predecessor="!room", creator=TEACHER)
+
+
+def test_an_upgrade_by_somebody_of_our_server_is_followed() -> None:
+    assert follows(NEWER, OLDER, home)
 
 
 @pytest.mark.parametrize(
-    ("values", "followed"),
+    "values",
     [
-        ({}, True),
-        ({"own_in_room": False}, True),
-        ({"creators": frozenset()}, True),
-        ({"creators": frozenset(), "own_in_room": False}, False),
-        ({"creators": frozenset(), "own_can_manage": False}, False),
+        {"predecessor": None},
+        {"predecessor": "!other"},
+        {"creator": "@somebody:sim"},
+        {"creator": ""},
     ],
 )
-def test_a_replacement_is_followed_if_it_is_ours_or_obeys_us(
-    values: dict[str, Any], followed: bool
-) -> None:
-    assert follows(observed(**values)) is followed
+def test_a_room_that_is_only_called_the_replacement_is_not_followed(values: dict[str, Any]) -> None:
+    assert not follows(replace(NEWER, **values), OLDER, home)
 
 
-def test_a_replacement_that_is_not_there_is_not_followed() -> None:
-    assert not follows(None)
+def test_an_upgrade_by_somebody_of_another_server_is_not_followed() -> None:
+    sender = "@prof:elsewhere"
+    older, newer = replace(OLDER, replaced_by_sender=sender), replace(NEWER, creator=sender)
+    assert not follows(newer, older, home)
+    assert not follows(replace(NEWER, creator=""), replace(OLDER, replaced_by_sender=""), home)
 
 
-def test_a_guard_counts_those_who_are_being_added_or_invited_too() -> None:
-    states = ["in", "adding", "invited"] * 3 + ["in"]
-    members = {
-        f"p{number}": record(state, remote_user_id=f"@p{number}:sim")
-        for number, state in enumerate(states)
-    }
-    room = observed(inside=[f"p{number}" for number in range(10)])
-    applied, target = Applied(members=members), Target(ROOM, (seat("p0"),))
-    people = standings(target, applied, room, Policy())
-    assert guard(target, applied, people, room) is not None
-    fewer = {**members, "p9": replace(members["p9"], state="left")}
-    applied = Applied(members=fewer)
-    assert guard(target, applied, standings(target, applied, room, Policy()), room) is None
+def test_who_leaves_goes_first_and_details_come_last() -> None:
+    members = {"bob": record("in", 50, remote_user_id="@bob:sim", display_name="Bob")}
+    room = observed(inside=["bob"], levels={"@bob:sim": 50}, topic="Old")
+    target = Target(replace(ROOM, name="Geometry", picture=PICTURE), (seat("ada", 50),))
+    last = replace(LAST, members=members, topic="Old", picture_uri="")
+    kinds = [type(action).__name__ for action in planned(target, last, room)]
+    assert kinds == ["Remove", "SetLevels", "Join", "SetName", "SetTopic", "SetPicture"]
+
+
+def test_a_level_that_only_gives_power_waits_for_the_people() -> None:
+    kinds = [
+        type(action).__name__
+        for action in planned(Target(ROOM, (seat("ada", 50), seat("bob"))), LAST, observed())
+    ]
+    assert kinds[:3] == ["Join", "Join", "SetLevels"]
+
+
+def test_so_many_with_one_level_are_given_it_as_everybodys() -> None:
+    people = [seat(f"p{number}", 10) for number in range(401)]
+    target = Target(ROOM, (*people, seat("zoe", 50), seat("yan", 0)))
+    room = observed(levels={"@p0:sim": 10}, inside=[f"p{number}" for number in range(401)])
+    policy = Policy(student_level=10, invite_level=50)
+    actions = plan(target, LAST, room, birth=BIRTH, policy=policy)
+    (write,) = [action for action in actions if isinstance(action, SetLevels)]
+    assert (write.default_level, write.invite_level) == (10, 50)
+    assert dict(write.levels) == {"@p0:sim": None, "@zoe:sim": 50, "@yan:sim": 0}
+
+
+def test_a_new_room_lists_only_people_whose_level_is_not_everybodys() -> None:
+    target = Target(ROOM, (seat("ada", 50), seat("bob", 10)))
+    policy = Policy(student_level=10)
+    creation = plan(target, Applied(), None, birth=BIRTH, policy=policy)[0]
+    assert isinstance(creation, CreateRoom)
+    assert (creation.default_level, dict(creation.levels)) == (10, {"@ada:sim": 50})
+    equal = Policy(student_level=50, teacher_level=50)
+    creation = plan(target, Applied(), None, birth=BIRTH, policy=equal)[0]
+    assert isinstance(creation, CreateRoom)
+    assert creation.default_level == 0, "a guest would be a moderator"

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from commweb import CourseImage
 from commweb.errors import Refused, Unreachable
-from commweb.models import Account, MemberRow, RoomRow
+from commweb.models import Account, RoomRow
 from commweb.providers.rooms import ObservedMember
 from commweb.sync.worker import Worker
 from tests.simulated import JOINED, OWN, SimulatedProvider, SimulatedRoom, SimulatedServer
@@ -60,7 +60,8 @@ def replacement(server: SimulatedServer, old: SimulatedRoom, creator: str) -> Si
     new.members[creator] = JOINED
     new.levels = dict(old.levels)
     server.rooms[new.id] = new
-    old.replaced_by = new.id
+    new.made_by, new.predecessor = creator, old.id
+    old.replaced_by, old.replaced_by_sender = new.id, creator
     return new
 
 
@@ -110,7 +111,8 @@ def test_a_picture_is_uploaded_once_whatever_happens_after(
 def test_a_picture_that_is_refused_keeps_nobody_out(school: Site, server: SimulatedServer) -> None:
     change_course(school, image=IMAGE)
     school.campus.member_table["1"].append(student("cyd"))
-    server.faults = [None, Refused("The picture is larger than the homeserver takes.")]
+    # The room, the account, the joining; then the picture.
+    server.faults = [None, None, None, Refused("The picture is larger than the homeserver takes.")]
     sync(school)
     assert "@cyd:sim" in inside(room_of(school, server))
     assert row(school).status == "ready"
@@ -153,26 +155,40 @@ def test_a_course_hidden_from_the_start_gets_a_read_only_room_that_opens(
     assert row(school).status == "ready"
 
 
-def test_the_old_account_goes_even_if_the_worker_stops_in_the_middle(
-    school: Site, server: SimulatedServer
-) -> None:
+def use_another_account(school: Site) -> None:
     with school.state.database.write() as connection:
         connection.execute(
             update(Account)
             .where(Account.person_id == "ada")
             .values(remote_user_id="@lovelace:sim", origin="external_id", checked_at=None)
         )
-    server.faults = [None, None, Unreachable("No answer.")]
-    sync(school)
-    with school.state.database.read() as connection:
-        kept = connection.execute(
-            select(MemberRow.remote_user_id).where(MemberRow.person_id == "ada")
-        ).scalar_one()
-    assert kept == "@ada:sim"
+
+
+@pytest.mark.parametrize("before", range(1, 5))
+def test_the_old_account_goes_even_if_the_worker_stops_in_the_middle(
+    school: Site, server: SimulatedServer, before: int
+) -> None:
+    use_another_account(school)
+    server.faults, server.answering = [*[None] * before, Unreachable("No answer.")], False
     sync(school)
     room = room_of(school, server)
+    assert {"@ada:sim", "@lovelace:sim"} & inside(room), "never out with both"
+    server.answering = True
+    sync(school)
     assert inside(room) == {OWN, "@lovelace:sim", "@bob:sim"}
     assert room.levels == {"@lovelace:sim": 50}
+
+
+def test_the_old_account_stays_while_the_new_one_cannot_come_in(
+    school: Site, server: SimulatedServer
+) -> None:
+    use_another_account(school)
+    server.unusable["@lovelace:sim"] = "The account is locked."
+    sync(school)
+    assert inside(room_of(school, server)) == {OWN, "@ada:sim", "@bob:sim"}
+    server.unusable.clear()
+    sync(school)
+    assert inside(room_of(school, server)) == {OWN, "@lovelace:sim", "@bob:sim"}
 
 
 def test_who_left_is_not_put_back_by_a_suspension_in_between(

@@ -228,7 +228,7 @@ def test_a_fault_of_one_room_makes_its_rests_longer_and_holds_up_no_other(
         (10, 899, 900),
         (40, 899, 900),
     ):
-        server.faults = [Unreachable("A fault.", status=500)]
+        server.faults, server.answering = [Unreachable("A fault.", status=500)], False
         set_rows(school, attempts=attempts, next_attempt_at=None)
         Worker(school.state).work()
         row = row_of(school)
@@ -247,7 +247,7 @@ def test_while_the_server_answers_nobody_rooms_rest_shortly_and_keep_their_attem
         school.comm.configure("simulated", {}, access_token="not a real one")
     new_course(school)
     new_course(school, "2")
-    provider.up = False
+    provider.up = server.answering = False
     server.faults = [Unreachable("No connection."), Unreachable("No connection.")]
     set_rows(school, attempts=9)
     Worker(school.state).work()

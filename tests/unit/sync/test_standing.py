@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from commweb.providers.rooms import ObservedMember
-from commweb.sync.known import Applied, AppliedMember, Policy, Target
-from commweb.sync.standing import is_inside, standings
+from commweb.sync.known import Applied, Policy, Target
+from commweb.sync.standing import Stray, is_inside, standings, strays
 from tests.unit.sync.given import OWN, ROOM, observed, one, record, seat
 
 
@@ -55,13 +55,31 @@ def test_somebody_gone_already_is_recorded_as_removed_at_once() -> None:
     assert dict(standing.levels) == {"@ada:sim": None}
 
 
-def test_a_moving_persons_old_account_is_recorded_until_it_is_out() -> None:
+def test_a_moving_person_comes_in_with_the_new_account_before_the_old_one_goes() -> None:
     wanted = seat(level=50, account_id="@new:sim")
     room = observed(inside=["ada"], levels={"@ada:sim": 0})
     standing = one(wanted, record("in", 0, reason="why"), room)
-    assert standing.before == record("in", 0, intended_level=50)
-    assert standing.after == record("adding", None, remote_user_id="@new:sim", intended_level=50)
-    assert (standing.remove, standing.join) == ("@ada:sim", True)
+    assert standing.before == record("adding", None, remote_user_id="@new:sim", intended_level=50)
+    assert (standing.after, standing.remove, standing.join) == (None, None, True)
+    applied = Applied(members={"ada": record("in", 0)})
+    assert strays(Target(ROOM, (wanted,)), applied, room) == (Stray("ada", "@ada:sim", after=True),)
+
+
+def test_an_account_that_is_somebody_elses_goes_whatever_becomes_of_the_new_one() -> None:
+    target = Target(ROOM, (seat(account_id="@new:sim"),), foreign=frozenset({"@ada:sim"}))
+    applied = Applied(members={"ada": record("in", 0)})
+    found = strays(target, applied, observed(inside=["ada"]))
+    assert found == (Stray("ada", "@ada:sim", after=False),)
+
+
+def test_every_account_that_was_ever_put_in_goes_when_nobody_uses_it() -> None:
+    applied = Applied(past={"@first:sim": "ada", "@ada:sim": "ada", "@bob:sim": "bob"})
+    room = observed(inside=["first", "ada", "bob", "guest"])
+    found = strays(Target(ROOM, (seat(),)), applied, room)
+    assert found == (
+        Stray("bob", "@bob:sim", after=False),
+        Stray("ada", "@first:sim", after=True),
+    )
 
 
 def test_a_moving_persons_new_account_is_recorded_at_once_if_the_old_one_is_out() -> None:
@@ -99,11 +117,11 @@ def test_nobody_is_removed_from_a_room_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("own_level", [0, 100])
-def test_the_acting_account_is_in_and_has_no_level_of_ours(own_level: int) -> None:
+def test_the_acting_account_is_nobodys(own_level: int) -> None:
     room = observed(creators=frozenset(), levels={OWN: own_level})
     wanted = replace(seat(level=50), remote_user_id=OWN)
     standing = one(wanted, record("left", 50, remote_user_id=OWN), room)
-    assert standing.before == AppliedMember(OWN, "Ada", None, None, "in")
+    assert (standing.before.remote_user_id, standing.before.state) == (None, "waiting")
     assert (standing.join, standing.remove, dict(standing.levels)) == (False, None, {})
     gone = one(None, record("in", 50, remote_user_id=OWN), room)
     assert gone.before == record("removed", None, remote_user_id=OWN)
@@ -178,10 +196,30 @@ def test_a_level_of_somebody_too_powerful_is_not_dropped() -> None:
     assert (dict(gone.levels), gone.before.applied_level) == ({}, 50)
 
 
-def test_a_guests_level_is_his_own_though_hand_changes_are_overwritten() -> None:
+def test_somebody_removed_who_is_inside_again_is_removed_again() -> None:
     room = observed(inside=["ada"], levels={"@ada:sim": 70})
-    guest = one(None, record("removed", None), room, respect_hand_changes=False)
-    assert (dict(guest.levels), guest.remove) == ({}, None)
+    back = one(None, record("removed", None), room)
+    assert (dict(back.levels), back.remove) == ({}, "@ada:sim")
+    over = one(None, record("removed", None), room, respect_hand_changes=False)
+    assert (dict(over.levels), over.remove) == ({"@ada:sim": None}, "@ada:sim")
+
+
+def test_somebody_taken_out_by_a_moderator_stays_out_until_a_person_adds_them_back() -> None:
+    room = observed(members={"@ada:sim": ObservedMember("leave", by="@prof:sim")})
+    kicked = one(seat(), record("in"), room)
+    assert (kicked.before.state, kicked.join) == ("kicked", False)
+    still = one(seat(), record("kicked"), room)
+    assert (still.before.state, still.join) == ("kicked", False)
+    ours = observed(members={"@ada:sim": ObservedMember("leave", by=OWN)})
+    assert one(seat(), record("in"), ours).join
+
+
+def test_what_was_decided_in_the_chat_outlasts_a_room_that_is_only_closed() -> None:
+    room = observed(members={"@ada:sim": ObservedMember("leave", by_self=True)})
+    applied = Applied(members={"ada": record("left")})
+    (closed,) = standings(None, applied, room, Policy())
+    assert closed.final.state == "left"
+    assert one(None, record("left"), room).final.state == "removed", "unenrolled: added anew later"
 
 
 def test_the_default_level_is_written_by_taking_people_off_the_list() -> None:

@@ -164,6 +164,7 @@ def test_a_fault_delays_the_work_and_says_why(school: Site, server: SimulatedSer
     school.campus.add("1", teacher("ada"))
     report_new(school)
     server.faults = [Unreachable("The homeserver does not answer.")]
+    server.answering = False
     work(school)
     row = room_row(school)
     assert (row.status, row.reason, row.lease) == (
@@ -223,9 +224,7 @@ def test_a_course_that_reads_as_empty_is_held_until_somebody_confirms(
     assert len(inside(the_room(server))) == 3
     with school.state.database.write() as connection:
         connection.execute(
-            update(RoomRow).values(
-                revision=RoomRow.revision + 1, confirmed_revision=RoomRow.revision + 1
-            )
+            update(RoomRow).values(revision=RoomRow.revision + 1, confirmed_people=["ada", "bob"])
         )
     work(school)
     assert inside(the_room(server)) == {"@bot:sim"}

@@ -125,6 +125,7 @@ def test_a_room_that_is_not_made_yet_is_promised(classroom: Classroom) -> None:
 
 def test_a_room_that_cannot_be_made_says_why(classroom: Classroom) -> None:
     classroom.server.faults = [Unreachable("The server does not answer.")]
+    classroom.server.answering = False
     classroom.choose("simulated")
     assert "The server does not answer." in classroom.page("bob", CHAT)
 
