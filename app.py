@@ -20,6 +20,7 @@ from commweb.site.headers import send_security_headers
 from commweb.site.host import CourseSite
 from commweb.site.languages import speak_languages
 from commweb.site.login import require_logins
+from commweb.site.private import keep_private
 
 HERE = Path(__file__).resolve().parent
 
@@ -28,7 +29,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """The site. ``config`` wins over ``FLASK_...`` of the environment, which wins over the
     defaults of `commweb.site.config`; ``config["INSTANCE"]`` names another instance folder.
     """
-    app = Flask(__name__, instance_path=instance_folder(HERE, config))
+    instance = instance_folder(HERE, config)
+    keep_private(Path(instance))
+    app = Flask(__name__, instance_path=instance)
     configure(app, config)
     know_proxies(app)
     refuse_other_names(app)

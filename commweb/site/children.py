@@ -63,6 +63,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT if output is not None else None,
                 start_new_session=True,
+                umask=0o077,  # what it writes is nobody else's
                 pass_fds=tuple(pass_fds),
             )
         finally:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from commweb.site.private import without_passwords
+
 __all__ = ["ROOT", "Choices", "ServeError", "child_environment", "read_choices"]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,10 +49,9 @@ def read_choices(environment: Mapping[str, str]) -> Choices:
 def child_environment(environment: Mapping[str, str], choices: Choices) -> dict[str, str]:
     """The environment for web and worker: no passwords, loopback homeservers allowed."""
     private = environment.get(PRIVATE_HOSTS, "127.0.0.0/8")
-    passwords = {"ADMIN_PASSWORD", "PEOPLE_PASSWORD"}
     return {
         f"FLASK_{PRIVATE_HOSTS}": private,
-        **{name: value for name, value in environment.items() if name not in passwords},
+        **without_passwords(environment),
         "INSTANCE": str(choices.instance),
         "PORT": str(choices.port),
         "PYTHONUNBUFFERED": "1",

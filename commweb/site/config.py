@@ -112,5 +112,5 @@ def _key(path: Path, make: Callable[[], str]) -> str:
             draft.unlink(missing_ok=True)
     key = path.read_text().strip()
     if not key:
-        raise RuntimeError(f"The key file {path} is empty. Delete it, and a new key is made.")
+        raise RuntimeError(f"The key file {path} is empty. Delete it, and a new key is created.")
     return key

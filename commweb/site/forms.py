@@ -72,7 +72,7 @@ class Text:
                 gettext("Use at most %(count)d characters.", count=self.max_length)
             )
         if any(unicodedata.category(c) in ("Cc", "Cs") and c not in self.allowed for c in value):
-            raise ValidationError(gettext("This holds a character that cannot be used here."))
+            raise ValidationError(gettext("This contains a character that is not allowed."))
 
 
 class Password:
@@ -88,7 +88,7 @@ class Password:
                 )
             )
         if any(unicodedata.category(c) in ("Cc", "Cs") for c in field.data):
-            raise ValidationError(gettext("This holds a character that cannot be used here."))
+            raise ValidationError(gettext("This contains a character that is not allowed."))
 
 
 class UserName:
@@ -145,7 +145,7 @@ class NewCourseForm(_CourseFields):
     """A new course. ``providers`` are pairs of id and label; nothing to choose, no field."""
 
     provider = SelectField(
-        lazy_gettext("Provider"), description=lazy_gettext("Where the people of the course talk.")
+        lazy_gettext("Provider"), description=lazy_gettext("Where members of this course chat.")
     )
 
     def __init__(self, providers: Sequence[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
@@ -164,12 +164,12 @@ class CourseForm(_CourseFields):
     )
     opens = Day(
         lazy_gettext("Opens"),
-        description=lazy_gettext("The first day, in UTC. May be empty."),
+        description=lazy_gettext("Optional. First day (UTC)."),
         validators=[Optional()],
     )
     closes = Day(
         lazy_gettext("Closes"),
-        description=lazy_gettext("The last day, in UTC. May be empty."),
+        description=lazy_gettext("Optional. Last day (UTC)."),
         validators=[Optional()],
     )
     group_mode = SelectField(
@@ -249,13 +249,13 @@ class NewPersonForm(FlaskForm):  # type: ignore[misc]
     full_name = _one_line(255, label=lazy_gettext("Full name"))
     username = StringField(
         lazy_gettext("User name"),
-        description=lazy_gettext("The name to log in with. It stays."),
+        description=lazy_gettext("Used to log in. Cannot be changed later."),
         filters=[_strip],
         validators=[DataRequired(REQUIRED), Text(64), UserName()],
     )
     password = PasswordField(
         lazy_gettext("Password"),
-        description=lazy_gettext("May be empty: then the person cannot log in yet."),
+        description=lazy_gettext("Optional. Without a password the person cannot log in yet."),
         validators=[Optional(strip_whitespace=False), Password()],
     )
 

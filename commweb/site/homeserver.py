@@ -24,6 +24,7 @@ from commweb.site.homeserver_config import (
     write_config,
 )
 from commweb.site.homeserver_install import HomeserverError, install_synapse
+from commweb.site.private import without_secrets
 
 __all__ = ["Homeserver", "HomeserverError", "install_synapse"]
 
@@ -222,7 +223,8 @@ class Homeserver(Accounts):
 
 
 def _environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "SYNAPSE_"))}
+    own = without_secrets(os.environ)
+    return {k: v for k, v in own.items() if not k.startswith(("PYTHON", "SYNAPSE_"))}
 
 
 def _lock(folder: Path) -> int:

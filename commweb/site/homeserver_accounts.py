@@ -1,4 +1,4 @@
-"""Accounts of a local homeserver: making them, signing in, acting as its admin.
+"""Accounts of a local homeserver: creating them, signing in, acting as its admin.
 
 Source of the calls: Synapse admin API ("Register users by shared secret", "User admin API") and
 the Matrix client-server API (login, whoami).
@@ -49,7 +49,7 @@ class Accounts(ABC):
         return f"@{username}:{self.server}"
 
     def register_admin(self, username: str, password: str) -> bool:
-        """Make a server admin and act as it from now on. False: the account was there already.
+        """Create a server admin and act as it from now on. False: the account was there already.
 
         Uses the shared secret of the configuration, so nobody has to be signed in.
         """
@@ -64,7 +64,7 @@ class Accounts(ABC):
             return True
         if _errcode(answer) == "M_USER_IN_USE":
             return False
-        raise HomeserverError(f"The account {username} could not be made: {_errcode(answer)}.")
+        raise HomeserverError(f"The account {username} could not be created: {_errcode(answer)}.")
 
     def login(self, username: str, password: str, *, refresh_token: bool = False) -> dict[str, Any]:
         """Sign in with a password and answer what the server said.

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from commweb.site.private import without_secrets
+
 __all__ = ["HomeserverError", "install_synapse", "python_of"]
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -100,7 +102,7 @@ def _install(venv: Path) -> None:
     if code:
         _keep(venv, output)
         raise HomeserverError(
-            f"A virtualenv for Synapse could not be made in {venv}. "
+            f"A virtualenv for Synapse could not be created in {venv}. "
             "On Debian, install the package python3-venv."
         )
     pip = [str(python_of(venv)), "-m", "pip", "install", "--no-input", "--retries", "2"]
@@ -131,7 +133,8 @@ def _keep(venv: Path, output: str) -> Path:
 
 def _run(command: list[str]) -> tuple[int, str]:
     # PYTHONPATH and the like of this process must not leak into the other interpreter.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    own = without_secrets(os.environ)
+    environment = {k: v for k, v in own.items() if not k.startswith("PYTHON")}
     done = subprocess.run(
         command,
         check=False,

@@ -65,8 +65,8 @@ class Seeded:
 
     admin_password: str | None = field(default=None, repr=False)
     people_password: str | None = field(default=None, repr=False)
-    people_made: int = 0
-    courses_made: int = 0
+    people_created: int = 0
+    courses_created: int = 0
 
 
 def prepare(app: Flask) -> None:
@@ -86,23 +86,23 @@ def seed(
     """People and courses to start with; what is there already stays as it is.
 
     A password that is given is set (again). One that is not given is made up when the first
-    person who needs it is made, and told once in the result.
+    person who needs it is created, and told once in the result.
     """
     with app.app_context():
         known = {user.username_folded: user for user in db.session.scalars(select(User))}
         admin_made_up = _set_up(["admin"], {"admin": "Admin"}, known, admin_password)
-        people_made_up = _set_up(list(PEOPLE), PEOPLE, known, people_password)
-        people_made = sum(user.id is None for user in known.values())
-        first = db.session.scalar(select(Course.id).limit(1)) is None and people_made > 0
-        courses = [_make_course(plan, known) for plan in COURSES] if first else []
+        people_created_up = _set_up(list(PEOPLE), PEOPLE, known, people_password)
+        people_created = sum(user.id is None for user in known.values())
+        first = db.session.scalar(select(Course.id).limit(1)) is None and people_created > 0
+        courses = [_create_course(plan, known) for plan in COURSES] if first else []
         db.session.commit()
-        return Seeded(admin_made_up, people_made_up, people_made, len(courses))
+        return Seeded(admin_made_up, people_created_up, people_created, len(courses))
 
 
 def _set_up(
     usernames: list[str], names: dict[str, str], known: dict[str, User], given: str | None
 ) -> str | None:
-    """Make who is missing. The made-up password, when one was needed."""
+    """Create who is missing. The made-up password, when one was needed."""
     missing = [username for username in usernames if username not in known]
     made_up = secrets.token_urlsafe(12) if missing and not given else None
     for username in missing:
@@ -120,7 +120,7 @@ def _set_password(user: User, password: str) -> None:
         user.set_password_hash(passwords().hash(password))
 
 
-def _make_course(plan: SeedCourse, people: dict[str, User]) -> Course:
+def _create_course(plan: SeedCourse, people: dict[str, User]) -> Course:
     course = Course(full_name=plan.full_name, short_name=plan.short_name, summary=plan.summary)
     for role, usernames in ((Role.TEACHER, plan.teachers), (Role.STUDENT, plan.students)):
         course.enrolments.extend(

@@ -27,6 +27,7 @@ from commweb.site.front import server_options
 from commweb.site.homeserver import Homeserver, HomeserverError
 from commweb.site.homeserver_config import LOOPBACK, port_is_free
 from commweb.site.homeserver_setup import bring_up, connect
+from commweb.site.private import PASSWORDS, keep_private
 from commweb.site.seed import PEOPLE, Seeded, prepare, seed
 
 __all__ = ["main"]
@@ -50,13 +51,15 @@ def main(arguments: list[str]) -> int:
     """``web`` serves the pages; without arguments everything is run. Answers the exit code."""
     if arguments == ["web"]:
         return _serve_pages(int(os.environ["PORT"]))
-    os.umask(0o077)  # databases, logs and keys are nobody else's
     for number in SIGNALS:
         if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
             continue  # started with nohup
         signal.signal(number, _stop)
     try:
-        _run(read_choices(os.environ))
+        choices = read_choices(os.environ)
+        for name in PASSWORDS:  # no program that is started from here gets them
+            os.environ.pop(name, None)
+        _run(choices)
     except _Stopped:
         return 0
     except (ServeError, HomeserverError, CommWebError) as error:
@@ -99,6 +102,7 @@ def _run(choices: Choices) -> None:
 def _check(choices: Choices) -> None:
     try:
         choices.instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keep_private(choices.instance)
         with tempfile.TemporaryFile(dir=choices.instance):
             pass
     except OSError as error:

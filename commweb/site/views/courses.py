@@ -1,4 +1,4 @@
-"""The list of courses; a course's page, making, editing and deleting one."""
+"""The list of courses; a course's page, creating, editing and deleting one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from sqlalchemy.exc import IntegrityError
 
 from commweb import DEFAULT
 from commweb.site import comm, db
-from commweb.site.access import courses_of, may_edit, may_view
+from commweb.site.access import courses_of
 from commweb.site.forms import CourseForm, NewCourseForm
 from commweb.site.images import CheckedImage
 from commweb.site.login import administrators, signed_in, somebody
 from commweb.site.models import Course, GroupMode, Picture
 from commweb.site.views.course_page import course_page
+from commweb.site.views.reach import editable, viewable
 
 __all__ = ["blueprint"]
 
@@ -44,7 +45,7 @@ def new() -> ResponseReturnValue:
             summary=form.summary.data or "",
         )
         if _create(course, form):
-            flash(_("The course %(name)s is made.", name=course.full_name), "success")
+            flash(_('Course "%(name)s" was created.', name=course.full_name), "success")
             return redirect(url_for("courses.show", course_id=course.id), 303)
         form.short_name.errors = [TAKEN]
     return render_template("courses/new.html", form=form), 422 if form.errors else 200
@@ -69,16 +70,13 @@ def _create(course: Course, form: NewCourseForm) -> bool:
 @blueprint.get("/courses/<int:course_id>")
 @signed_in
 def show(course_id: int) -> ResponseReturnValue:
-    course = db.get_or_404(Course, course_id)
-    if not may_view(somebody(), course):
-        abort(403)
-    return course_page(course)
+    return course_page(viewable(course_id))
 
 
 @blueprint.route("/courses/<int:course_id>/edit", methods=["GET", "POST"])
 @signed_in
 def edit(course_id: int) -> ResponseReturnValue:
-    course = _editable(course_id)
+    course = editable(course_id)
     name = course.full_name
     form = CourseForm(obj=course)
     if form.validate_on_submit():
@@ -130,7 +128,7 @@ def delete(course_id: int) -> ResponseReturnValue:
         comm.course_deleted(str(course.id))
         db.session.delete(course)
         db.session.commit()
-        flash(_("The course %(name)s is deleted.", name=course.full_name), "success")
+        flash(_('Course "%(name)s" was deleted.', name=course.full_name), "success")
         return redirect(url_for("courses.index"), 303)
     return render_template("courses/delete.html", course=course)
 
@@ -138,22 +136,13 @@ def delete(course_id: int) -> ResponseReturnValue:
 @blueprint.get("/courses/<int:course_id>/image")
 @signed_in
 def image(course_id: int) -> ResponseReturnValue:
-    course = db.get_or_404(Course, course_id)
-    if not may_view(somebody(), course):
-        abort(403)
+    course = viewable(course_id)
     if course.picture is None:
         abort(404)
     response = Response(course.picture.data, mimetype=course.picture.media_type)
     response.set_etag(course.picture.digest)
     response.headers["Cache-Control"] = "private, no-cache"
     return response.make_conditional(request)
-
-
-def _editable(course_id: int) -> Course:
-    course = db.get_or_404(Course, course_id)
-    if not may_edit(somebody(), course):
-        abort(403)
-    return course
 
 
 def _short_name_taken(short_name: str, course: Course | None = None) -> bool:

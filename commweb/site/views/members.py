@@ -13,6 +13,7 @@ from commweb.site.forms import AddToGroupForm, EnrolForm, GroupForm
 from commweb.site.login import signed_in, somebody
 from commweb.site.models import Course, Enrolment, Group, Role
 from commweb.site.views.course_page import PageForms, course_page, enrollable
+from commweb.site.views.reach import editable
 
 __all__ = ["blueprint"]
 
@@ -22,7 +23,7 @@ blueprint = Blueprint("members", __name__, url_prefix="/courses/<int:course_id>"
 @blueprint.post("/enrol")
 @signed_in
 def enrol(course_id: int) -> ResponseReturnValue:
-    course = _editable(course_id)
+    course = editable(course_id)
     people = enrollable(course, somebody())
     form = EnrolForm(people)
     if not form.validate():
@@ -31,31 +32,31 @@ def enrol(course_id: int) -> ResponseReturnValue:
     name = person.full_name
     course.enrolments.append(Enrolment(user=person, role=Role(form.role.data)))
     if _commit(course_id):
-        flash(_("%(name)s is enrolled.", name=name), "success")
+        flash(_("%(name)s was enrolled.", name=name), "success")
     else:
-        flash(_("%(name)s was enrolled already.", name=name), "info")
+        flash(_("%(name)s was already enrolled.", name=name), "info")
     return _back(course_id)
 
 
 @blueprint.post("/enrolments/<int:enrolment_id>/remove")
 @signed_in
 def unenrol(course_id: int, enrolment_id: int) -> ResponseReturnValue:
-    course = _editable(course_id)
+    course = editable(course_id)
     enrolment = db.session.get(Enrolment, enrolment_id)
     if enrolment is None or enrolment.course_id != course.id:
-        flash(_("This person was not enrolled any more."), "info")
+        flash(_("This person was already unenrolled."), "info")
         return _back(course_id)
     name = enrolment.user.full_name
     db.session.delete(enrolment)
     _commit(course_id)
-    flash(_("%(name)s is not enrolled any more.", name=name), "success")
+    flash(_("%(name)s was unenrolled.", name=name), "success")
     return _back(course_id, may_edit(somebody(), course))
 
 
 @blueprint.post("/groups")
 @signed_in
 def new_group(course_id: int) -> ResponseReturnValue:
-    course = _editable(course_id)
+    course = editable(course_id)
     form = GroupForm()
     if form.validate():
         taken = {group.name.casefold() for group in course.groups}
@@ -63,7 +64,7 @@ def new_group(course_id: int) -> ResponseReturnValue:
         if name.casefold() not in taken:
             course.groups.append(Group(name=name))
             if _commit(course_id):
-                flash(_("The group %(name)s is made.", name=name), "success")
+                flash(_('Group "%(name)s" was created.', name=name), "success")
                 return _back(course_id)
         form.group_name.errors = [_("Another group of the course has this name.")]
     return course_page(course, PageForms(group=form))
@@ -72,7 +73,7 @@ def new_group(course_id: int) -> ResponseReturnValue:
 @blueprint.post("/groups/members")
 @signed_in
 def add_to_group(course_id: int) -> ResponseReturnValue:
-    course = _editable(course_id)
+    course = editable(course_id)
     form = AddToGroupForm(visible_enrolments(somebody(), course), course.groups)
     if not form.validate():
         return course_page(course, PageForms(add=form))
@@ -82,20 +83,20 @@ def add_to_group(course_id: int) -> ResponseReturnValue:
     if enrolment not in group.members:
         group.members.append(enrolment)
         _commit(course_id)
-    flash(_("%(name)s is in the group %(group)s.", name=name, group=group.name), "success")
+    flash(_("%(name)s was added to %(group)s.", name=name, group=group.name), "success")
     return _back(course_id)
 
 
 @blueprint.post("/groups/<int:group_id>/members/<int:enrolment_id>/remove")
 @signed_in
 def remove_from_group(course_id: int, group_id: int, enrolment_id: int) -> ResponseReturnValue:
-    course = _editable(course_id)
+    course = editable(course_id)
     group, enrolment = _group(course, group_id), _enrolment(course, enrolment_id)
     if enrolment in group.members:
         group.members.remove(enrolment)
         _commit(course_id)
     name = enrolment.user.full_name
-    told = _("%(name)s is not in the group %(group)s any more.", name=name, group=group.name)
+    told = _("%(name)s was removed from %(group)s.", name=name, group=group.name)
     flash(told, "success")
     return _back(course_id)
 
@@ -103,19 +104,19 @@ def remove_from_group(course_id: int, group_id: int, enrolment_id: int) -> Respo
 @blueprint.route("/groups/<int:group_id>/delete", methods=["GET", "POST"])
 @signed_in
 def delete_group(course_id: int, group_id: int) -> ResponseReturnValue:
-    course = _editable(course_id)
+    course = editable(course_id)
     group = _group(course, group_id)
     if request.method != "POST":
         return render_template("courses/delete_group.html", course=course, group=group)
     name = group.name
     db.session.delete(group)
     _commit(course_id)
-    flash(_("The group %(name)s is deleted.", name=name), "success")
+    flash(_('Group "%(name)s" was deleted.', name=name), "success")
     return _back(course_id)
 
 
 def _commit(course_id: int) -> bool:
-    """Report the change and commit both. False: somebody else made the same meanwhile."""
+    """Report the change and commit both. False: somebody else changed the same meanwhile."""
     comm.course_changed(str(course_id))
     try:
         db.session.commit()
@@ -130,13 +131,6 @@ def _back(course_id: int, still_there: bool = True) -> ResponseReturnValue:
     if not still_there:
         return redirect(url_for("courses.index"), 303)
     return redirect(url_for("courses.show", course_id=course_id), 303)
-
-
-def _editable(course_id: int) -> Course:
-    course = db.get_or_404(Course, course_id)
-    if not may_edit(somebody(), course):
-        abort(403)
-    return course
 
 
 def _group(course: Course, group_id: int) -> Group:

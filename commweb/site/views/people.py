@@ -28,7 +28,7 @@ def index() -> ResponseReturnValue:
         if form.password.data:
             user.set_password_hash(passwords().hash(form.password.data))
         if _add(user):
-            flash(_("%(name)s is made.", name=user.full_name), "success")
+            flash(_("%(name)s was created.", name=user.full_name), "success")
             return redirect(url_for("people.index"), 303)
         form.username.errors = [_("Another person has this user name.")]
     everybody = db.session.scalars(select(User).order_by(User.full_name, User.id)).all()
@@ -74,14 +74,14 @@ def suspend(person_id: int) -> ResponseReturnValue:
     if user.id == somebody().id:
         flash(_("You cannot suspend yourself."), "danger")
         return redirect(url_for("people.index"), 303)
-    return _set_active(user, False, _("%(name)s is suspended.", name=user.full_name))
+    return _set_active(user, False, _("%(name)s was suspended.", name=user.full_name))
 
 
 @blueprint.post("/people/<int:person_id>/reinstate")
 @administrators
 def reinstate(person_id: int) -> ResponseReturnValue:
     user = db.get_or_404(User, person_id)
-    return _set_active(user, True, _("%(name)s is reinstated.", name=user.full_name))
+    return _set_active(user, True, _("%(name)s was reinstated.", name=user.full_name))
 
 
 def _set_active(user: User, active: bool, message: str) -> ResponseReturnValue:

@@ -69,6 +69,46 @@ def test_a_course_that_is_not_there_is_not_found(school):
     assert school.browser("admin").get("/courses/999").status_code == 404
 
 
+OF_A_COURSE = [
+    ("GET", ""),
+    ("GET", "/edit"),
+    ("GET", "/delete"),
+    ("GET", "/image"),
+    ("GET", "/groups/1/delete"),
+    ("GET", "/communication"),
+    ("GET", "/chat"),
+    ("POST", "/edit"),
+    ("POST", "/enrol"),
+    ("POST", "/enrolments/1/remove"),
+    ("POST", "/groups"),
+    ("POST", "/groups/members"),
+    ("POST", "/groups/1/members/1/remove"),
+    ("POST", "/groups/1/delete"),
+    ("POST", "/delete"),
+]
+
+
+@pytest.mark.parametrize(("method", "below"), OF_A_COURSE)
+@pytest.mark.parametrize("username", ["student1", "teacher1"])
+def test_a_course_of_others_and_one_that_is_not_there_look_the_same(
+    school, username, method, below
+):
+    browser = school.browser(username)
+    there, absent = (
+        browser.get(path) if method == "GET" else browser.post(path, full_name="X")
+        for path in (f"/courses/2{below}", f"/courses/999{below}")
+    )
+    assert there.status_code == absent.status_code == 403
+    assert there.text.replace("/courses/2", "/courses/999") == absent.text
+
+
+def test_the_web_service_tells_no_difference_either(school):
+    browser = school.browser("teacher1")
+    there, absent = (browser.get(f"/api/v1/courses/{n}/room") for n in (2, 999))
+    assert there.status_code == absent.status_code == 403
+    assert there.text.replace("/courses/2", "/courses/999") == absent.text
+
+
 def test_a_form_without_its_token_changes_nothing(school):
     browser = school.browser("admin")
     browser.token = ""

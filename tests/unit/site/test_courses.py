@@ -22,7 +22,7 @@ def test_a_new_course_is_stored_and_leads_to_its_page(school):
     assert answer.status_code == 303
     page = browser.get(answer.location).text
     assert "<h1>Chemistry</h1>" in page
-    assert "The course Chemistry is made." in page
+    assert "Course &#34;Chemistry&#34; was created." in page
     assert "Fire." in page
 
 
@@ -132,7 +132,7 @@ def test_a_course_is_deleted_on_a_page_of_its_own_and_reported(school):
     assert "Delete the course Algebra I?" in browser.get("/courses/1/delete").text
     assert school.reports() == []
     assert browser.post("/courses/1/delete").location == "/courses/"
-    assert "The course Algebra I is deleted." in browser.get("/courses/").text
+    assert "Course &#34;Algebra I&#34; was deleted." in browser.get("/courses/").text
     assert school.reports() == [("deleted", "1")]
     with school.app.app_context():
         assert db.session.scalars(select(Enrolment).filter_by(course_id=1)).all() == []

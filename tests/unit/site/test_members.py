@@ -27,7 +27,7 @@ def test_a_teacher_enrols_a_student_and_it_is_reported(school):
         "/courses/1/enrol", person=str(school.person_id("student7")), role="student"
     )
     assert (answer.status_code, answer.location) == (303, "/courses/1")
-    assert "Student Seven is enrolled." in browser.get("/courses/1").text
+    assert "Student Seven was enrolled." in browser.get("/courses/1").text
     assert "student7" in school.enrolled("ALG1")
     assert school.reports() == [("course", "1")]
 
@@ -88,7 +88,7 @@ def test_unenrolling_is_reported_and_can_be_sent_twice(school):
     browser = school.browser("teacher1")
     path = f"/courses/1/enrolments/{school.enrolled('ALG1')['student1']}/remove"
     assert browser.post(path).status_code == 303
-    assert "Student One is not enrolled any more." in browser.get("/courses/1").text
+    assert "Student One was unenrolled." in browser.get("/courses/1").text
     assert browser.post(path).status_code == 303
     assert "student1" not in school.enrolled("ALG1")
     assert school.reports() == [("course", "1")]

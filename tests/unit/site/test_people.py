@@ -15,7 +15,7 @@ def test_a_new_person_can_log_in(school):
         "/people", full_name="Ada Byron", username="ada", password="a password for ada"
     )
     assert (answer.status_code, answer.location) == (303, "/people")
-    assert "Ada Byron is made." in browser.get("/people").text
+    assert "Ada Byron was created." in browser.get("/people").text
     assert school.browser().login("ada", "a password for ada").status_code == 303
 
 
@@ -62,7 +62,7 @@ def test_suspending_and_reinstating_are_reported(school):
     browser, number = school.browser("admin"), school.person_id("student3")
     assert browser.post(f"/people/{number}/suspend").status_code == 303
     page = browser.get("/people").text
-    assert "Student Three is suspended." in page
+    assert "Student Three was suspended." in page
     assert 'Reinstate<span class="visually-hidden"> Student Three</span>' in page
     assert school.browser().login("student3").status_code == 422
     browser.post(f"/people/{number}/reinstate")

@@ -21,8 +21,8 @@ from tests.unit.site.conftest import Browser
 def test_a_new_site_gets_people_and_courses_and_made_up_passwords_once(make_site):
     with make_site() as app:
         first, second = seed(app), seed(app)
-        assert (first.people_made, first.courses_made) == (11, 3)
-        assert (second.people_made, second.courses_made) == (0, 0)
+        assert (first.people_created, first.courses_created) == (11, 3)
+        assert (second.people_created, second.courses_created) == (0, 0)
         assert first.admin_password
         assert first.people_password
         assert second.admin_password is second.people_password is None
@@ -68,7 +68,7 @@ def test_a_course_that_was_deleted_does_not_come_back(make_site):
             for course in db.session.scalars(select(Course)):
                 db.session.delete(course)
             db.session.commit()
-        assert seed(app).courses_made == 0
+        assert seed(app).courses_created == 0
 
 
 def test_preparing_twice_changes_nothing(make_site):
