@@ -12,7 +12,21 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, Update, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    Update,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from commweb.models import Account, PastAccount, now
@@ -201,12 +215,18 @@ def found_out(
         "checked_at": now() if settled else None,
         "made_user_id": asked_id if ours else None,
         "origin": facts.origin if not facts.made else None,
+        "instead": facts.remote_user_id if facts.remote_user_id != asked_id else None,
     }
 
 
 def store_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """What was found out about accounts. A person who has another account by now is left
-    alone. None for ``made_user_id``, ``origin`` or ``display_name`` keeps what is stored."""
+    alone. None for ``made_user_id``, ``origin`` or ``display_name`` keeps what is stored;
+    ``instead`` is another account that is the person's, if nobody has it."""
+    for row in rows:
+        if row.get("instead"):
+            _exchange(connection, row)
+    rows = [row for row in rows if not row.get("instead")]
     if not rows:
         return
     connection.execute(
@@ -226,9 +246,40 @@ def store_accounts(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
     )
 
 
+def _may_be_judged(source: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether what was found out may change where the account comes from: not for one that was
+    linked meanwhile, and not against the one that commweb created."""
+    ours = Account.made_user_id == Account.remote_user_id
+    # Not by in_(), which cannot be used for many rows at once.
+    against = and_(ours, or_(source == NAMED, source == REFUSED))
+    by_name = or_(*(Account.origin == one for one in (CREATED, NAMED, REFUSED)))
+    return and_(source.is_not(None), by_name, not_(func.coalesce(against, false())))
+
+
+def _exchange(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Another account takes the place of the one that was meant."""
+    other = Account.__table__.alias()
+    used = select(other.c.person_id).where(
+        other.c.provider == row["provider"],
+        or_(other.c.remote_user_id == row["instead"], other.c.made_user_id == row["instead"]),
+    )
+    connection.execute(
+        update(Account)
+        .where(
+            Account.provider == row["provider"],
+            Account.person_id == row["person_id"],
+            Account.remote_user_id == row["remote_user_id"],
+            Account.origin != PROVEN,
+            ~used.exists(),
+        )
+        .values(remote_user_id=row["instead"], origin=row["origin"], checked_at=None)
+    )
+
+
 @lru_cache
 def _storing() -> Update:
     """Putting the statement together costs more than running it."""
+    source = bindparam("source", type_=String)
     return (
         update(Account)
         .where(
@@ -240,7 +291,7 @@ def _storing() -> Update:
             display_name=func.coalesce(bindparam("shown", type_=String), Account.display_name),
             checked_at=bindparam("at"),
             made_user_id=func.coalesce(bindparam("made", type_=String), Account.made_user_id),
-            origin=func.coalesce(bindparam("source", type_=String), Account.origin),
+            origin=case((_may_be_judged(source), source), else_=Account.origin),
         )
     )
 

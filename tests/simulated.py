@@ -283,8 +283,11 @@ class SimulatedBackend(Backend):
             self.server.made.add(remote)
             return AccountFacts(remote, made=True)
         admin = remote in self.server.admins
-        if not (action.theirs or remote in self.server.made):
-            found = judge_found(Found(remote, admin=admin), trust_names=action.trust_names)
+        ours = remote in self.server.made and action.intended_at_seconds is not None
+        if not action.theirs:
+            found = judge_found(
+                Found(remote, admin=admin, ours=ours), trust_names=action.trust_names
+            )
             if found == NAMED:
                 reason = never_named(remote)
                 return AccountFacts(remote, False, reason, existed=True, admin=admin, origin=NAMED)

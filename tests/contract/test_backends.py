@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -188,8 +189,26 @@ def test_names_become_accounts_that_nobody_has(world: World) -> None:
 def test_an_account_is_made_once(world: World) -> None:
     remote = make_person(world, "ada")
     for known in (False, True):
-        facts = world.backend.ensure_account(EnsureAccount("1", remote, "Ada", known=known))
+        action = EnsureAccount("1", remote, "Ada", known=known, theirs=True)
+        facts = world.backend.ensure_account(action)
         assert (facts.remote_user_id, facts.usable, facts.reason) == (remote, True, None)
+        assert (facts.existed, facts.made) == (True, False)
+
+
+def test_an_account_that_is_there_is_theirs_for_a_reason_only(world: World) -> None:
+    remote = make_person(world, "ada")
+    facts = world.backend.ensure_account(EnsureAccount("2", remote, "Eve"))
+    assert (facts.usable, facts.origin, facts.existed) == (False, "named", True)
+    facts = world.backend.ensure_account(EnsureAccount("2", remote, "Eve", trust_names=True))
+    assert (facts.usable, facts.origin) == (True, "trusted_name")
+
+
+def test_an_account_whose_answer_was_lost_is_found_to_be_ours(world: World) -> None:
+    wished = time.time()
+    remote = make_person(world, "ada")
+    action = EnsureAccount("1", remote, "Ada", intended_at_seconds=wished)
+    facts = world.backend.ensure_account(action)
+    assert (facts.usable, facts.origin) == (True, "created")
 
 
 def test_people_come_and_go_and_repeating_it_changes_nothing(world: World) -> None:

@@ -41,7 +41,12 @@ class WhoAmI:
 
 @dataclass(frozen=True)
 class User:
-    """An account on this server. ``made``: there was none before the request."""
+    """An account on this server. ``made``: there was none before the request.
+
+    ``created_at`` and ``server_time``: seconds since 1970 by the server's clock; None: not said.
+    ``external_ids``: (single sign-on, id) pairs. ``seen``: somebody was seen to use it.
+    ``of_service``: a bridge or another application service owns it.
+    """
 
     user_id: str
     display_name: str | None
@@ -50,6 +55,11 @@ class User:
     locked: bool
     made: bool = False
     suspended: bool = False
+    created_at: float | None = None
+    server_time: float | None = None
+    external_ids: frozenset[tuple[str, str]] = frozenset()
+    seen: bool = False
+    of_service: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,4 +131,21 @@ def user(answer: Answer, asked: str) -> User:
         locked=bool(content.get("locked")),
         made=answer.status == 201,
         suspended=bool(content.get("suspended")),
+        created_at=_seconds(content.get("creation_ts")),
+        server_time=answer.at,
+        external_ids=_external_ids(content.get("external_ids")),
+        seen=bool(content.get("last_seen_ts")),
+        of_service=bool(content.get("appservice_id")),
+    )
+
+
+def _seconds(value: object) -> float | None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**40
+    return float(value) if good and isinstance(value, int | float) else None
+
+
+def _external_ids(value: object) -> frozenset[tuple[str, str]]:
+    pairs = [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return frozenset(
+        (str(one.get("auth_provider", "")), str(one.get("external_id", ""))) for one in pairs
     )

@@ -71,7 +71,9 @@ class MatrixBackend(Backend):
         self._door = door
         self._acting = acting
         self.own_id, self.server_name = acting.user_id, acting.server_name
-        self._accounts = Accounts(client, acting.server_name, rules.federate, sso_provider_id)
+        self._accounts = Accounts(
+            client, acting.server_name, rules.federate, sso_provider_id, acting.user_id
+        )
         self._maker = RoomMaker(client, acting.user_id, acting.server_name, rules)
 
     def close(self) -> None:

@@ -107,6 +107,8 @@ PUT_USER = Call(
     | {"M_FORBIDDEN", "M_INVALID_USERNAME", "M_USER_IN_USE", "M_EXCLUSIVE", "M_THREEPID_IN_USE"},
     adds_people=True,
 )
+USER_OF_EXTERNAL_ID = Call("GET", ADMIN + "/v1/auth_providers/{}/users/{}", absent=NOT_FOUND)
+DEVICES = Call("GET", ADMIN + "/v2/users/{}/devices", absent=NOT_FOUND)
 LIMITS = Call("GET", ADMIN + "/v1/users/{}/override_ratelimit")
 SET_LIMITS = Call("POST", ADMIN + "/v1/users/{}/override_ratelimit", no=WRONG_BODY)
 

@@ -10,7 +10,7 @@ than promised is `commweb.errors.Unreachable`.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -83,23 +83,37 @@ class MatrixClient:
         except Absent:
             return None
 
-    def put_user(
-        self,
-        user_id: str,
-        display_name: str,
-        external_ids: Sequence[Mapping[str, str]] | None = None,
-    ) -> User:
-        """admin/user_admin_api: create or modify an account. No password and no e-mail
-        address: one that another account holds would be moved here silently."""
-        body: Json = {"displayname": display_name}
-        if external_ids is not None:
-            body["external_ids"] = [dict(external) for external in external_ids]
-        return user(self._ask(calls.PUT_USER, user_id, body=body), user_id)
+    def put_user(self, user_id: str, display_name: str) -> User:
+        """admin/user_admin_api: create an account, or name one that is there. No password and no
+        e-mail address: one that another account holds would be moved here silently."""
+        return user(self._ask(calls.PUT_USER, user_id, body={"displayname": display_name}), user_id)
 
-    def set_password(self, user_id: str, password: Secret) -> None:
-        """admin/user_admin_api: give an account a password, keep its sessions. It has to exist:
-        one that is missing would be made."""
-        body = {"password": password, "logout_devices": False}
+    def link_external_ids(self, user_id: str, ids: Iterable[tuple[str, str]]) -> None:
+        """admin/user_admin_api: the (single sign-on, id) pairs of an account, in place of those it
+        has. It has to exist: one that is missing would be created."""
+        pairs = [{"auth_provider": key, "external_id": value} for key, value in sorted(ids)]
+        self._ask(calls.PUT_USER, user_id, body={"external_ids": pairs})
+
+    def user_of_external_id(self, auth_provider: str, external_id: str) -> str | None:
+        """admin/user_admin_api, "Find a user based on their ID in an auth provider"; None when
+        nobody has it."""
+        try:
+            answer = self._ask(calls.USER_OF_EXTERNAL_ID, auth_provider, external_id)
+        except Absent:
+            return None
+        return named(answer, "user_id", "@")
+
+    def has_devices(self, user_id: str) -> bool:
+        """admin/user_admin_api, "List all devices": whether anybody is signed in as the account."""
+        try:
+            return bool(self._ask(calls.DEVICES, user_id).content.get("devices"))
+        except Absent:
+            return False
+
+    def set_password(self, user_id: str, password: Secret, *, logout_devices: bool = True) -> None:
+        """admin/user_admin_api: give an account a password, and sign its devices out. It has to
+        exist: one that is missing would be created."""
+        body = {"password": password, "logout_devices": logout_devices}
         self._ask(calls.PUT_USER, user_id, body=body)
 
     def limits(self, user_id: str) -> Limits | None:

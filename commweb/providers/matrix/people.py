@@ -14,6 +14,7 @@ from commweb.providers.matrix.accounts import Accounts
 from commweb.providers.matrix.backend import Acting
 from commweb.providers.matrix.session import HomeserverSession
 from commweb.providers.rooms import AccountFacts
+from commweb.sync.choose_account import own_account
 
 __all__ = ["MatrixPeople"]
 
@@ -32,8 +33,7 @@ class MatrixPeople(People):
 
     def examine(self, remote_user_id: str) -> AccountFacts:
         if remote_user_id == self.acting.user_id:
-            reason = _("%(user)s keeps the rooms. It is nobody's own account.", user=remote_user_id)
-            return AccountFacts(remote_user_id, usable=False, reason=reason)
+            return AccountFacts(remote_user_id, False, own_account(remote_user_id), existed=True)
         accounts = Accounts(self.session.client, self.acting.server_name, self.federate, "")
         return accounts.examine(remote_user_id)
 
@@ -61,4 +61,6 @@ class MatrixPeople(People):
         facts = self.examine(remote_user_id)
         if not facts.usable:
             raise Refused(facts.reason or _("The account cannot be used."))
+        if facts.admin:
+            raise Refused(_("Administrators of the homeserver set their password there."))
         self.session.client.set_password(remote_user_id, password)

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -43,10 +44,12 @@ class Upload:
 
 @dataclass(frozen=True)
 class Answer:
-    """A good answer: its status (200, 201) and its JSON object."""
+    """A good answer: its status (200, 201), its JSON object, and the server's own time in seconds
+    since 1970 (None: it did not say)."""
 
     status: int
     content: Json
+    at: float | None = None
 
 
 class Caller(Protocol):
@@ -131,8 +134,16 @@ def _judged(call: Call, reply: Reply, secrets: Sequence[Secret]) -> Answer:
     """The content of a good answer. Raises what the others mean."""
     content = object_in(reply.body)
     if 200 <= reply.status < 300 and content is not None:
-        return Answer(reply.status, content)
+        return Answer(reply.status, content, _time_of(reply))
     raise error_of(call, reply, content, secrets)
+
+
+def _time_of(reply: Reply) -> float | None:
+    """RFC 9110, "Date"."""
+    try:
+        return parsedate_to_datetime(reply.headers["Date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return None
 
 
 def _secrets(body: Mapping[str, Any] | Upload | None, token: Secret | None) -> list[Secret]:

@@ -13,10 +13,8 @@ from commweb.errors import ProviderError, Refused, RoomUnsettled, Unreachable
 from commweb.providers.base import Backend
 from commweb.providers.matrix.provider import MatrixProvider
 from commweb.providers.rooms import (
-    AccountFacts,
     CreateRoom,
     DeleteRoom,
-    EnsureAccount,
     FoundRoom,
     Join,
     Picture,
@@ -53,14 +51,6 @@ def backend(stored: Stored) -> Iterator[Backend]:
 
 def join() -> Join:
     return Join("1", ANNA, "Anna")
-
-
-def account(*, known: bool = False, external_id: str | None = None) -> EnsureAccount:
-    return EnsureAccount("1", ANNA, "Anna", external_id, known)
-
-
-def user(**changes: Any) -> dict[str, Any]:
-    return {"name": ANNA, "displayname": "Anna", "deactivated": False, "locked": False, **changes}
 
 
 def test_whose_session_it_is_is_asked_once_and_stored(http: Http, stored: Stored) -> None:
@@ -111,96 +101,6 @@ def test_a_fault_while_observing_is_not_read_as_gone(http: Http, backend: Backen
     http.on("GET", f"{ADMIN}/v1/rooms/!other/state".replace("!", "%21"), {})
     with pytest.raises(Unreachable):
         backend.observe(RoomRef("42", "", KEY, "!other"))
-
-
-# Accounts
-
-
-def test_an_unknown_account_is_made_without_looking_first(http: Http, backend: Backend) -> None:
-    http.on("PUT", USER, user(), 201)
-    assert backend.ensure_account(account()) == AccountFacts(ANNA, made=True)
-    assert http.sent() == {"displayname": "Anna"}
-    assert len(http.asked) == 1
-
-
-def test_a_known_account_is_only_looked_at(http: Http, backend: Backend) -> None:
-    http.on("GET", USER, user())
-    assert backend.ensure_account(account(known=True)) == AccountFacts(ANNA)
-    assert len(http.asked) == 1
-
-
-def test_a_known_account_with_another_name_is_renamed_and_nothing_else(
-    http: Http, backend: Backend
-) -> None:
-    http.on("GET", USER, user(displayname="Old"))
-    http.on("PUT", USER, user())
-    assert backend.ensure_account(account(known=True, external_id="e")).usable
-    assert http.sent() == {"displayname": "Anna"}
-
-
-def test_a_known_account_that_vanished_is_made_again(http: Http, backend: Backend) -> None:
-    http.refuse("GET", USER, 404, "M_NOT_FOUND")
-    http.on("PUT", USER, user(), 201)
-    assert backend.ensure_account(account(known=True)).usable
-
-
-@pytest.mark.parametrize("flag", ["deactivated", "locked"])
-@pytest.mark.parametrize("known", [True, False])
-def test_an_account_that_cannot_be_used_says_why(
-    http: Http, backend: Backend, flag: str, known: bool
-) -> None:
-    http.on("GET" if known else "PUT", USER, user(**{flag: True}))
-    facts = backend.ensure_account(account(known=known))
-    assert not facts.usable
-    assert flag in (facts.reason or "")
-
-
-def test_an_account_made_at_the_same_moment_is_tried_again(http: Http, backend: Backend) -> None:
-    http.refuse("PUT", USER, 400, "M_USER_IN_USE")
-    http.on("PUT", USER, user())
-    assert backend.ensure_account(account()).usable
-
-
-@pytest.mark.parametrize(
-    ("status", "errcode", "word"),
-    [(409, "M_UNKNOWN", "single sign-on"), (400, "M_INVALID_USERNAME", "user ID")],
-)
-def test_an_account_that_cannot_be_made_says_why(
-    http: Http, backend: Backend, status: int, errcode: str, word: str
-) -> None:
-    http.refuse("PUT", USER, status, errcode)
-    facts = backend.ensure_account(account())
-    assert not facts.usable
-    assert word in (facts.reason or "")
-
-
-@pytest.mark.parametrize("exists", [True, False])
-def test_where_accounts_are_made_elsewhere_an_existing_one_is_used(
-    http: Http, backend: Backend, exists: bool
-) -> None:
-    http.refuse("PUT", USER, 403, "M_FORBIDDEN")
-    if exists:
-        http.on("GET", USER, user())
-    else:
-        http.refuse("GET", USER, 404, "M_NOT_FOUND")
-    assert backend.ensure_account(account()).usable is exists
-
-
-def test_a_new_account_is_linked_to_the_single_sign_on(http: Http, stored: Stored) -> None:
-    backend = MatrixProvider().backend(stored.context(sso_provider_id="oidc-school"))
-    http.on("PUT", USER, user(), 201)
-    backend.ensure_account(account(external_id="42"))
-    backend.close()
-    external = [{"auth_provider": "oidc-school", "external_id": "42"}]
-    assert http.sent() == {"displayname": "Anna", "external_ids": external}
-
-
-@pytest.mark.parametrize("federate", [True, False])
-def test_an_account_of_another_server_is_left_alone(stored: Stored, federate: bool) -> None:
-    backend = MatrixProvider().backend(stored.context(federate=federate))
-    facts = backend.ensure_account(EnsureAccount("1", "@anna:other.example", "Anna"))
-    backend.close()
-    assert facts.usable is federate
 
 
 # Members

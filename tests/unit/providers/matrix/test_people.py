@@ -55,15 +55,15 @@ def test_an_account_of_the_persons_own_is_read_and_never_renamed(
     http: Http, backend: Backend, known: bool
 ) -> None:
     http.on("GET", USER, KNOWN)
-    facts = backend.ensure_account(account(known=known, make=False, rename=False))
-    assert facts == AccountFacts(ANNA)
+    facts = backend.ensure_account(account(known=known, make=False, rename=False, theirs=True))
+    assert facts == AccountFacts(ANNA, existed=True, display_name="Anna of her own")
     assert http.asked == [f"GET {USER}"]
 
 
 def test_an_account_the_host_names_is_made_when_it_is_missing(http: Http, backend: Backend) -> None:
     missing(http, "GET", USER)
     http.on("PUT", USER, KNOWN, 201)
-    assert backend.ensure_account(account(known=True, rename=False)).made
+    assert backend.ensure_account(account(known=True, rename=False, theirs=True)).made
 
 
 def test_an_account_that_may_not_be_made_is_a_reason(http: Http, backend: Backend) -> None:
@@ -73,11 +73,6 @@ def test_an_account_that_may_not_be_made_is_a_reason(http: Http, backend: Backen
         False,
         f"There is no account {ANNA} on the homeserver.",
     )
-
-
-def test_an_account_that_was_there_before_was_not_made(http: Http, backend: Backend) -> None:
-    http.on("PUT", USER, KNOWN, 200)
-    assert not backend.ensure_account(account()).made
 
 
 @pytest.mark.parametrize(
@@ -126,7 +121,7 @@ def test_examining_makes_and_changes_nothing(http: Http, people: People) -> None
 
 
 @pytest.mark.parametrize(
-    ("remote", "words"), [(BOT, "keeps the rooms"), (AWAY, "of another homeserver")]
+    ("remote", "words"), [(BOT, "site's own account"), (AWAY, "of another homeserver")]
 )
 def test_some_accounts_are_nobodys_to_link(people: People, remote: str, words: str) -> None:
     facts = people.examine(remote)
@@ -163,11 +158,18 @@ def test_a_room_for_a_code_that_could_not_be_sent_is_removed(http: Http, people:
     assert http.asked[-1] == f"DELETE {ADMIN}/v2/rooms/{DM}"
 
 
-def test_a_password_keeps_the_sessions_and_changes_nothing_else(http: Http, people: People) -> None:
+def test_a_password_signs_others_out_and_changes_nothing_else(http: Http, people: People) -> None:
     http.on("GET", USER, KNOWN)
     http.on("PUT", USER, KNOWN)
     people.set_password(ANNA, Secret("correct horse"))
-    assert http.sent() == {"password": "correct horse", "logout_devices": False}
+    assert http.sent() == {"password": "correct horse", "logout_devices": True}
+
+
+def test_no_administrator_gets_a_password(http: Http, people: People) -> None:
+    http.on("GET", USER, {**KNOWN, "admin": True})
+    with pytest.raises(Refused, match="Administrators"):
+        people.set_password(ANNA, Secret("correct horse"))
+    assert http.asked == [f"GET {USER}"]
 
 
 def test_no_account_is_made_by_setting_a_password(http: Http, people: People) -> None:
