@@ -11,7 +11,6 @@ from typing import Any
 
 from flask import Flask
 from flask_bootstrap import Bootstrap5
-from flask_wtf import CSRFProtect
 
 from commweb.site import comm, db, views
 from commweb.site.config import configure, instance_folder
@@ -21,6 +20,7 @@ from commweb.site.host import CourseSite
 from commweb.site.languages import speak_languages
 from commweb.site.login import require_logins
 from commweb.site.private import keep_private
+from commweb.site.views.errors import FormGuard
 
 HERE = Path(__file__).resolve().parent
 
@@ -37,7 +37,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     refuse_other_names(app)
     db.init_app(app)
     Bootstrap5(app)
-    CSRFProtect(app)
+    FormGuard(app)
     require_logins(app)
     views.register(app)
     speak_languages(app)

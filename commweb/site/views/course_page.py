@@ -14,6 +14,7 @@ from commweb.site.access import may_edit, visible_enrolments
 from commweb.site.forms import AddToGroupForm, EnrolForm, GroupForm
 from commweb.site.login import somebody
 from commweb.site.models import Course, Enrolment, User
+from commweb.site.views.undo import take_offer
 
 __all__ = ["PageForms", "course_page", "enrollable"]
 
@@ -46,6 +47,7 @@ def course_page(course: Course, forms: PageForms | None = None) -> ResponseRetur
         course=course,
         course_id=str(course.id),  # for commweb/course_status.html
         editing=editing,
+        undo=take_offer(course.id) if editing else None,
         enrolments=visible_enrolments(user, course),
         enrol_form=sent.enrol or (editing and EnrolForm(enrollable(course, user), None)),
         group_form=sent.group or (editing and GroupForm(None)),

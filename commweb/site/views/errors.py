@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
-from flask import Flask, Response, render_template, request
+from flask import Flask, Response, abort, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
 from flask_babel import lazy_gettext as _
 from flask_limiter.errors import RateLimitExceeded
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from commweb.site.login import login_address, visitor
 from commweb.site.paths import form_page
 from commweb.site.throttle import seconds_to_wait
 
-__all__ = ["register"]
+__all__ = ["FormGuard", "register"]
 
 PAGES = {
     400: (_("This did not work"), _("The request was not understood. Go back and try again.")),
@@ -41,11 +41,10 @@ OTHER_NAME = (
 
 @dataclass(frozen=True)
 class WayOn:
-    """The link below an error. ``keeps`` True: the browser keeps what was typed into the form."""
+    """The link below the page that a refused form gets."""
 
     url: str
     text: Any
-    keeps: bool = False
 
 
 def register(app: Flask) -> None:
@@ -69,7 +68,6 @@ def _page(error: HTTPException) -> ResponseReturnValue:
         code=code,
         heading=heading,
         sentence=sentence,
-        way_on=_way_on(error),
     )
     return page, code, headers
 
@@ -79,8 +77,6 @@ def _words(error: HTTPException, code: int) -> tuple[Any, Any]:
     heading, sentence = PAGES.get(code, (error.name, ""))
     if isinstance(error, RateLimitExceeded):
         return gettext("Too many attempts"), _too_many()
-    if isinstance(error, CSRFError):
-        return heading, LOGGED_OUT if _was_logged_out() else EXPIRED
     said = error.description if error.description != type(error).description else None
     return heading, said or sentence
 
@@ -100,15 +96,30 @@ def _too_many() -> Any:
     )
 
 
-def _was_logged_out() -> bool:
-    return request.endpoint != "auth.login" and visitor() is None
+class FormGuard(CSRFProtect):  # type: ignore[misc]
+    """Refuses forms that no page of this session holds, with a page that leads back to them.
+
+    The page is an answer and not an error: those of commweb's pages are drawn by commweb, which
+    does not know where this site logs in.
+    """
+
+    def _error_response(self, reason: str) -> NoReturn:
+        if request.path.startswith("/api/"):
+            raise CSRFError(reason)
+        abort(_refused_form())
 
 
-def _way_on(error: HTTPException) -> WayOn | None:
-    """Where a refused form goes on; None: to the courses."""
-    if not isinstance(error, CSRFError):
-        return None
+def _refused_form() -> Response:
     back = form_page()
+    way_on = WayOn(back, gettext("Go back to the form")) if back else None
     if visitor() is None:
-        return WayOn(login_address(back), gettext("Log in"), keeps=True)
-    return WayOn(back, gettext("Go back to the form"), keeps=True) if back else None
+        way_on = WayOn(login_address(back), gettext("Log in"))
+    was_logged_out = visitor() is None and request.endpoint != "auth.login"
+    page = render_template(
+        "errors/refused.html",
+        code=400,
+        heading=PAGES[400][0],
+        sentence=LOGGED_OUT if was_logged_out else EXPIRED,
+        way_on=way_on,
+    )
+    return Response(page, 400)

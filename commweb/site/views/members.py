@@ -11,9 +11,10 @@ from commweb.site import comm, db
 from commweb.site.access import may_edit, visible_enrolments
 from commweb.site.forms import AddToGroupForm, EnrolForm, GroupForm
 from commweb.site.login import signed_in, somebody
-from commweb.site.models import Course, Enrolment, Group, Role
+from commweb.site.models import Course, Enrolment, Group, Role, User
 from commweb.site.views.course_page import PageForms, course_page, enrollable
 from commweb.site.views.reach import editable
+from commweb.site.views.undo import LONGEST_OFFER, make_offer, read_offer
 
 __all__ = ["blueprint"]
 
@@ -47,10 +48,36 @@ def unenrol(course_id: int, enrolment_id: int) -> ResponseReturnValue:
         flash(_("This person was already unenrolled."), "info")
         return _back(course_id)
     name = enrolment.user.full_name
+    make_offer(enrolment, somebody())
     db.session.delete(enrolment)
     _commit(course_id)
     flash(_("%(name)s was unenrolled.", name=name), "success")
     return _back(course_id, may_edit(somebody(), course))
+
+
+@blueprint.post("/enrolments/undo")
+@signed_in
+def undo(course_id: int) -> ResponseReturnValue:
+    course = editable(course_id)
+    offer = request.form.get("offer", "")
+    if len(offer) > LONGEST_OFFER:
+        abort(400)
+    what = read_offer(offer)
+    if what is None or (what.course_id, what.by) != (course.id, somebody().id):
+        flash(_("This can no longer be undone. Enrol the person again."), "info")
+        return _back(course_id)
+    person = db.session.get(User, what.user_id)
+    if person is None:
+        flash(_("This person is no longer on the site."), "info")
+        return _back(course_id)
+    name = person.full_name
+    groups = [group for group in course.groups if group.id in what.group_ids]
+    course.enrolments.append(Enrolment(user=person, role=Role(what.role), groups=groups))
+    if _commit(course_id):
+        flash(_("%(name)s was enrolled again.", name=name), "success")
+    else:
+        flash(_("%(name)s was already enrolled.", name=name), "info")
+    return _back(course_id)
 
 
 @blueprint.post("/groups")

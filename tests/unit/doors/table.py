@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from itsdangerous import URLSafeTimedSerializer
+
 from tests.unit.doors.planted import (
     ADMIN_PASSWORD,
     MATRIX_PASSWORD,
@@ -124,6 +126,14 @@ def _member(world: World) -> dict[str, str]:
     return {"member": str(world.ids["second_enrolment_id"]), "group": str(world.ids["group_id"])}
 
 
+def _undo(world: World) -> dict[str, str]:
+    """What the page offers an administrator; nobody else may use it, and is told so."""
+    people, ids = world.ids["people"], world.ids
+    what = [ids["course_id"], people["student8"], "student", [], people["admin"]]
+    serializer = URLSafeTimedSerializer(str(world.app.secret_key), salt="undo an unenrolment")
+    return {"offer": str(serializer.dumps(what))}
+
+
 def _person(_world: World) -> dict[str, str]:
     return {"full_name": "Nina New", "username": "nina", "password": NEW_PASSWORD}
 
@@ -197,6 +207,7 @@ TABLE = (
     Row("GET", f"{COURSE}/image", MEMBERS),
     Row("POST", f"{COURSE}/enrol", TEACHERS_POST, typed=_enrolled),
     Row("POST", f"{COURSE}/enrolments/<int:enrolment_id>/remove", TEACHERS_POST),
+    Row("POST", f"{COURSE}/enrolments/undo", TEACHERS_POST, typed=_undo),
     Row("POST", f"{COURSE}/groups", TEACHERS_POST, typed=_group),
     Row("POST", f"{COURSE}/groups/members", TEACHERS_POST, typed=_member),
     Row(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from sqlalchemy import select
 
@@ -179,3 +181,86 @@ def test_with_separate_groups_students_see_their_own_group_and_the_teachers(scho
     assert "Teacher One" in page
     assert "Student Three" not in page
     assert "Student Three" in school.browser("teacher1").get("/courses/1").text
+
+
+OFFER = re.compile(r'name="offer" value="([^"]+)"')
+
+
+def unenrol(school, browser, username: str = "student2") -> str:
+    """Unenrol, and answer the offer to undo it."""
+    browser.post(f"/courses/1/enrolments/{school.enrolled('ALG1')[username]}/remove")
+    found = OFFER.search(browser.get("/courses/1").text)
+    assert found
+    return found[1]
+
+
+def test_an_unenrolment_is_undone_with_role_and_groups(school):
+    with school.app.app_context():
+        course = db.session.get(Course, 1)
+        by_name = {e.user.username: e for e in course.enrolments}
+        by_name["student2"].role = Role.TEACHER
+        course.groups.append(Group(name="Red", members=[by_name["student2"]]))
+        course.groups.append(Group(name="Blue", members=[by_name["student3"]]))
+        db.session.commit()
+    browser = school.browser("teacher1")
+    offer = unenrol(school, browser)
+    school.forget_reports()
+    assert browser.post("/courses/1/enrolments/undo", offer=offer).status_code == 303
+    assert "Student Two was enrolled again." in browser.get("/courses/1").text
+    assert groups(school) == {"Red": ["student2"], "Blue": ["student3"]}
+    with school.app.app_context():
+        enrolment = db.session.get(Enrolment, school.enrolled("ALG1")["student2"])
+        assert enrolment.role is Role.TEACHER
+    assert school.reports() == [("course", "1")]
+
+
+def test_undoing_twice_enrols_once(school):
+    browser = school.browser("teacher1")
+    offer = unenrol(school, browser)
+    browser.post("/courses/1/enrolments/undo", offer=offer)
+    assert browser.post("/courses/1/enrolments/undo", offer=offer).status_code == 303
+    page = browser.get("/courses/1").text
+    assert "Student Two was already enrolled." in page
+    assert page.count("Student Two</th>") <= 1
+
+
+def test_the_offer_is_shown_once_and_only_on_the_page_of_its_course(school):
+    browser = school.browser("admin")
+    unenrol(school, browser)
+    assert not OFFER.search(browser.get("/courses/1").text)
+    browser.post(f"/courses/1/enrolments/{school.enrolled('ALG1')['student3']}/remove")
+    assert not OFFER.search(browser.get("/courses/2").text)
+
+
+def test_an_offer_of_somebody_else_another_course_or_made_up_undoes_nothing(school):
+    mine, admin = school.browser("teacher1"), school.browser("admin")
+    offer = unenrol(school, mine)
+    for browser, number, sent in (
+        (admin, 1, offer),
+        (admin, 2, offer),
+        (mine, 1, offer[:-2] + "xx"),
+        (mine, 1, ""),
+    ):
+        answer = browser.post(f"/courses/{number}/enrolments/undo", offer=sent, more="x")
+        assert answer.status_code == 303
+        page = browser.get(answer.location).text
+        assert "This can no longer be undone. Enrol the person again." in page
+    assert "student2" not in school.enrolled("ALG1")
+
+
+def test_who_may_no_longer_edit_the_course_cannot_undo(school):
+    browser = school.browser("teacher1")
+    offer = unenrol(school, browser)
+    number = school.enrolled("ALG1")["teacher1"]
+    school.browser("admin").post(f"/courses/1/enrolments/{number}/remove")
+    assert browser.post("/courses/1/enrolments/undo", offer=offer).status_code == 403
+
+
+def test_the_session_holds_plain_text_only(school):
+    browser = school.browser("teacher1")
+    browser.post(f"/courses/1/enrolments/{school.enrolled('ALG1')['student2']}/remove")
+    with browser.client.session_transaction() as session:
+        assert type(session["undo"]) is str
+        for category, text in session["_flashes"]:
+            assert type(category) is str
+            assert type(text) is str

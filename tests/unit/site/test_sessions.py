@@ -121,6 +121,17 @@ def test_a_form_sent_after_logging_out_elsewhere_gets_a_page_with_a_way_back(sch
     assert "What I typed" not in answer.text, "nothing of a refused form is shown again"
 
 
+def test_a_form_of_commwebs_own_pages_gets_the_same_page(school):
+    browser = school.browser("teacher1")
+    old = browser.token
+    browser.post("/logout")
+    browser.token = old
+    answer = browser.post("/courses/1/communication", provider="")
+    assert answer.status_code == 400
+    assert LOGGED_OUT in answer.text
+    assert 'href="/login?next=/courses/1/communication"' in answer.text
+
+
 def test_a_form_of_an_earlier_session_is_told_to_be_loaded_again(school):
     browser = school.browser("teacher1")
     old = browser.token
