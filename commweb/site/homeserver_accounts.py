@@ -95,20 +95,45 @@ class Accounts(ABC):
         return self._call("GET", path, token=access_token, accept=(401,)).ok
 
     def ensure_people(self, people: Iterable[tuple[str, str]], password: str) -> None:
-        """Make or update accounts, (username, display name) each, with this password.
+        """Create or change accounts, (username, display name) each, with this password.
 
-        Nobody is signed out by it. Needs ``admin_token``.
+        Nobody is signed out by it. Needs ``admin_token``. For tests: ``make run`` leaves it to
+        commweb to create the accounts of people.
         """
         for username, display_name in people:
             body = {"displayname": display_name, "password": password, "logout_devices": False}
-            path = f"/_synapse/admin/v2/users/{quote(self.user_id(username), safe='')}"
-            self.admin("PUT", path, json=body)
+            self.admin("PUT", f"/_synapse/admin/v2/users/{self._quoted(username)}", json=body)
+
+    def account(self, username: str) -> dict[str, Any] | None:
+        """What the server says of an account ("Query User Account"); None: there is none."""
+        path = f"/_synapse/admin/v2/users/{self._quoted(username)}"
+        answer = self._admin("GET", path, accept=(404,))
+        if answer.ok:
+            return dict(answer.json())
+        if _errcode(answer) == "M_NOT_FOUND":
+            return None
+        raise HomeserverError(f"The homeserver refused GET {path}: 404 {_errcode(answer)}.")
+
+    def set_password(self, username: str, password: str) -> None:
+        """Give an account another password ("Reset password"). It creates none, and signs nobody
+        out.
+        """
+        path = f"/_synapse/admin/v1/reset_password/{self._quoted(username)}"
+        self._admin("POST", path, json={"new_password": password, "logout_devices": False})
+
+    def _quoted(self, username: str) -> str:
+        return quote(self.user_id(username), safe="")
 
     def admin(self, method: str, path: str, *, json: Any = None) -> Any:
         """Any call with the admin's token; answers the decoded reply. Raises `HomeserverError`."""
+        return self._admin(method, path, json=json).json()
+
+    def _admin(
+        self, method: str, path: str, *, json: Any = None, accept: tuple[int, ...] = ()
+    ) -> requests.Response:
         if self.admin_token is None:
             raise HomeserverError("Nobody is signed in to the homeserver as its admin.")
-        return self._call(method, path, json=json, token=self.admin_token).json()
+        return self._call(method, path, json=json, token=self.admin_token, accept=accept)
 
     def _call(
         self,

@@ -21,6 +21,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from commweb.errors import CommWebError
+from commweb.site.chat_passwords import ChatPasswords
 from commweb.site.children import Child, watched_module
 from commweb.site.choices import ROOT, Choices, ServeError, child_environment, read_choices
 from commweb.site.front import server_options
@@ -89,14 +90,14 @@ def _run(choices: Choices) -> None:
         if choices.homeserver:
             server = bring_up(choices.instance, _say)
             stack.callback(server.stop, HOMESERVER_STOP_SECONDS)
-        _fill_in(choices, server)
+        chat = _fill_in(choices, server)
         running: dict[str, Child] = {}
         stack.callback(_stop_all, running)
         for name, command in CHILDREN.items():
             running[name] = Child(command, folder=ROOT, environment=environment)
         _wait_for_web(running["web"], choices.port)
         _say(f"The course site runs on http://{LOOPBACK}:{choices.port}/ (Ctrl-C stops it).")
-        _watch(running, server, environment)
+        _watch(running, server, environment, chat)
 
 
 def _check(choices: Choices) -> None:
@@ -121,8 +122,10 @@ def _check(choices: Choices) -> None:
         time.sleep(0.1)
 
 
-def _fill_in(choices: Choices, server: Homeserver | None) -> None:
-    """Tables, the connection with the homeserver, people and courses; all once."""
+def _fill_in(choices: Choices, server: Homeserver | None) -> ChatPasswords | None:
+    """Tables, the connection with the homeserver, people and courses; all once. Who still waits
+    for a password for the chat is in the result.
+    """
     app = _make_app()
     try:
         prepare(app)
@@ -136,9 +139,10 @@ def _fill_in(choices: Choices, server: Homeserver | None) -> None:
             "database away or delete it, and start again."
         ) from error
     _tell(choices, seeded, server)
+    if server is None:
+        return None
     password = choices.people_password or seeded.people_password
-    if server is not None and password:
-        server.ensure_people(PEOPLE.items(), password)
+    return ChatPasswords(server, server.folder / "chat_passwords.json", tuple(PEOPLE), password)
 
 
 def _make_app() -> Flask:
@@ -172,7 +176,10 @@ def _wait_for_web(web: Child, port: int) -> None:
 
 
 def _watch(
-    running: dict[str, Child], server: Homeserver | None, environment: Mapping[str, str]
+    running: dict[str, Child],
+    server: Homeserver | None,
+    environment: Mapping[str, str],
+    chat: ChatPasswords | None,
 ) -> None:
     """Start again what ends by itself, after a pause; only a signal ends this."""
     while True:
@@ -191,6 +198,18 @@ def _watch(
                 server.start()
             except HomeserverError as error:
                 _say(str(error))
+        elif chat is not None and chat.due():
+            _give_passwords(chat)
+
+
+def _give_passwords(chat: ChatPasswords) -> None:
+    """To the accounts that commweb has created meanwhile. A homeserver that does not answer is
+    asked again later.
+    """
+    with suppress(HomeserverError):
+        given = chat.give()
+        if given:
+            _say(f"Chat password set for {', '.join(given)} (the same as on the site).")
 
 
 def _stop_all(running: Mapping[str, Child]) -> None:

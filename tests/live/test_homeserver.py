@@ -184,3 +184,17 @@ def test_a_server_that_is_kept_to_one_processor_stays_there_with_all_its_threads
         places = {frozenset(os.sched_getaffinity(thread)) for thread in threads}
     assert len(threads) > 1
     assert [len(place) for place in places] == [1]
+
+
+def test_a_password_is_given_to_an_account_that_is_there_and_no_account_is_created(
+    homeserver: Homeserver, unique: str
+) -> None:
+    there, absent = f"there-{unique}", f"absent-{unique}"
+    homeserver.ensure_people([(there, "There")], "the first password")
+    assert homeserver.account(there)["displayname"] == "There"
+    assert homeserver.account(absent) is None
+    homeserver.set_password(there, "the second password")
+    assert homeserver.login(there, "the second password")["user_id"] == f"@{there}:localhost"
+    with pytest.raises(HomeserverError):
+        homeserver.set_password(absent, "a password")
+    assert homeserver.account(absent) is None

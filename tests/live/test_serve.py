@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -59,6 +60,14 @@ class Run:
 
     def up(self) -> Run:
         return self.until("The course site runs on")
+
+    def until_told_of(self, name: str) -> None:
+        """Wait until it says that this person has a password for the chat."""
+        deadline = time.monotonic() + UP_WITHIN_SECONDS
+        told = re.compile(rf"Chat password set for [^\n]*\b{name}\b")
+        while not told.search(self.said):
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.1)
 
     def get(self, path: str) -> requests.Response:
         return requests.get(
@@ -155,19 +164,42 @@ def test_a_first_run_connects_the_site_and_a_second_run_reuses_it_all(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert note["access_token"] not in first.said
     before = devices(note)
+    for name in ("teacher1", "teacher2", *(f"student{n}" for n in range(1, 9))):
+        first.until_told_of(name)
     assert signs_in(note, "teacher1", "for all people")
+    assert signs_in(note, "student8", "for all people")
     assert connection(instance) == "ok"
     assert "Password, shown only this once" in first.said
+    assert_no_child_has(first, "for all people")
+    assert_private(instance)
     assert first.stop() == 0
 
-    second = start().up()
+    second = start(PEOPLE_PASSWORD="for all people").up()
     assert path.read_text(encoding="utf-8") == text
     assert devices(note) == before
     assert connection(instance) == "ok"
-    assert "Password" not in second.said
+    time.sleep(3)
+    assert "assword" not in second.said, "everybody has one already"
     assert second.stop() == 0
     with pytest.raises(requests.ConnectionError):
         devices(note)
+
+
+def assert_no_child_has(run: Run, password: str) -> None:
+    """None of the processes that were started was given the password."""
+    children = run.children()
+    assert len(children) >= 3
+    for child in children:
+        environment = Path(f"/proc/{child.pid}/environ").read_text(errors="replace")
+        assert "PORT=" in environment or "PATH=" in environment
+        assert password not in environment
+        assert password not in " ".join(child.cmdline())
+
+
+def assert_private(instance: Path) -> None:
+    for path in (instance, *instance.rglob("*")):
+        if path.is_file() or path.is_dir():
+            assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
 
 
 def devices(note: dict[str, str]) -> int:
