@@ -17,6 +17,7 @@ from tests.browser.courses import (
     press,
     title,
 )
+from tests.browser.looking import everybodys_problems
 from tests.browser.visitors import Visitors, log_in, notice, save
 
 pytestmark = pytest.mark.xdist_group("browser-plain")
@@ -201,3 +202,32 @@ def test_a_page_that_is_not_there_says_so_in_the_sites_look(plain: Visitors) -> 
     assert answer.status == 404
     title(page, "Page not found")
     expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+
+
+def test_a_name_of_79_letters_wraps_wherever_it_is_shown(plain: Visitors, unique: str) -> None:
+    page = plain.page()
+    name = (
+        unique + "Donaudampfschifffahrtsgesellschaftskapitaenswitwenrentenauszahlungsstelle" * 2
+    )[:79]
+    new_person(page, name, (unique + "x" * 64)[:64])
+    notice(page, f"{name} was created.")
+    assert not everybodys_problems(page)
+    new_course(page, f"Geology {unique}", unique)
+    enrol(page, name, "Student")
+    page.get_by_label("Group name", exact=True).fill("Blue")
+    press(page, "Create group")
+    page.get_by_label("Member", exact=True).select_option(name)
+    press(page, "Add to group")
+    assert not everybodys_problems(page)
+    press(page, f"Unenrol {name}")
+    notice(page, f"{name} was unenrolled.")
+    assert not everybodys_problems(page)
+    press(page, "Undo")
+    notice(page, f"{name} was enrolled again.")
+    expect(page.get_by_role("button", name=f"Remove {name} from Blue", exact=True)).to_be_visible()
+    own = plain.signed_out()
+    log_in(own, (unique + "x" * 64)[:64], NEW_PASSWORD)
+    title(own, "Courses")
+    assert not everybodys_problems(own)
+    shown = own.locator(".site-user-name")
+    assert shown.evaluate("one => one.scrollWidth <= one.clientWidth"), "the whole name is there"
