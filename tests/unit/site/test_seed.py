@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app import create_app
 from commweb.site import db
 from commweb.site.config import configure
-from commweb.site.models import Course, User
+from commweb.site.models import Course, Group, User
 from commweb.site.seed import prepare, seed
 from tests.unit.site.conftest import Browser
 
@@ -128,3 +128,40 @@ def test_the_environment_configures_the_site(
     assert app.config["SITE_NAME"] == "Night school"
     assert app.config["SECRET_KEY"] == "from the environment"
     assert not (tmp_path / "elsewhere" / "secret_key").exists()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: User("last", "Last One"),
+        lambda: Course(full_name="Last", short_name="LAST"),
+        lambda: Group(course_id=1, name="Last"),
+    ],
+    ids=["person", "course", "group"],
+)
+def test_the_id_of_what_was_deleted_is_never_used_again(make_site, make):
+    with make_site() as app:
+        seed(app)
+        with app.app_context():
+            ids = []
+            for _ in range(2):
+                thing = make()
+                db.session.add(thing)
+                db.session.commit()
+                ids.append(thing.id)
+                db.session.delete(thing)
+                db.session.commit()
+            assert ids[1] > ids[0]
+
+
+def test_a_site_of_an_earlier_version_gets_what_it_lacks(make_site):
+    with make_site() as app:
+        seed(app)
+        with app.app_context():
+            db.session.execute(text("DROP TABLE login"))
+            db.session.commit()
+        prepare(app)
+        with app.app_context():
+            assert len(db.session.scalars(select(User)).all()) == 11
+        seed(app, "the admins password")
+        assert Browser(app).login("admin", "the admins password").status_code == 303
