@@ -166,7 +166,7 @@ class SimulatedBackend(Backend):
         self._called("leave")
         self._room(room).members[OWN] = ObservedMember("leave", by_self=True, by=OWN)
 
-    def own_rooms(self) -> Iterable[OwnRoom]:
+    def own_rooms(self, known: frozenset[str] = frozenset()) -> Iterable[OwnRoom]:
         self._called("own_rooms")
         return [
             OwnRoom(

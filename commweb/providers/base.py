@@ -142,8 +142,9 @@ class Backend:
         """Take the acting account out of the room; not being in it is fine."""
         raise NotImplementedError
 
-    def own_rooms(self) -> Iterable[OwnRoom]:
-        """The rooms that the acting account created for commweb, whatever installation."""
+    def own_rooms(self, known: frozenset[str] = frozenset()) -> Iterable[OwnRoom]:
+        """The rooms that the acting account created for commweb, whatever installation. ``known``:
+        ids of rooms that need not be asked about."""
         return ()
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:

@@ -49,7 +49,7 @@ from commweb.sync.progress import Progress
 __all__ = ["Hands", "key_of"]
 
 NO_SUCH_USER = "M_NOT_FOUND"
-FAULTS_IN_A_ROW = 5
+MOST_FAULTS = 5
 """After so many acts without an answer the run ends, though the server answers other requests."""
 
 DETAILS: Mapping[type[Action], str] = MappingProxyType(
@@ -122,8 +122,6 @@ class Hands:
             if reason is None:
                 raise
             self._could_not(action, reason)
-        else:
-            self._faults = 0
         self._progress.flush_if_due()
 
     def _own_fault(self, action: Action, error: Exception) -> str | None:
@@ -153,7 +151,7 @@ class Hands:
             self._dead_homes[home] = error.sentence
             return True
         self._faults += 1
-        return self._faults < FAULTS_IN_A_ROW
+        return self._faults < MOST_FAULTS
 
     def _home_of(self, action: Action) -> str:
         """The other homeserver that a join concerns; empty: none."""

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from commweb.errors import LeaseLost
 from commweb.models import Base, CreationAttempt, MemberRow, PastAccount, RoomRow, now
+from commweb.models import Connection as SessionRow
 from commweb.sync.known import Applied, AppliedMember, Intended
 
 __all__ = [
@@ -286,12 +287,16 @@ def store_attempt(
     connection.execute(statement)
 
 
-def abandon_attempt(connection: Connection, key: str) -> None:
-    """The room's row asks for this room no more; what comes of it late is nobody's."""
+def abandon_attempt(connection: Connection, provider: str, key: str) -> None:
+    """The room's row asks for this room no more; what comes of it late is nobody's, and is looked
+    for soon."""
     connection.execute(
         update(CreationAttempt)
         .where(CreationAttempt.creation_key == key)
         .values(abandoned_at=now())
+    )
+    connection.execute(
+        update(SessionRow).where(SessionRow.provider == provider).values(orphans_sought_at=None)
     )
 
 

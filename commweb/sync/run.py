@@ -124,7 +124,7 @@ class _Running:
         hands.take_over(found, record.creation_slug or "")
         if found is None and record.creation_key:
             with self.state.database.write() as connection:
-                abandon_attempt(connection, record.creation_key)
+                abandon_attempt(connection, record.provider, record.creation_key)
 
 
 def _answers_are_sure(record: RoomRecord) -> bool:

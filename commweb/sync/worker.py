@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from commweb.connection import OK, Session
 from commweb.database import FAULTS, first_line
@@ -30,6 +31,7 @@ from commweb.state import State
 from commweb.sync.changes import fold, pending
 from commweb.sync.claims import Claim, Claims
 from commweb.sync.leases import Lease
+from commweb.sync.orphans import due_for_orphans, seek_orphans
 from commweb.sync.patience import LINE_DOWN_SECONDS, rest_after
 from commweb.sync.records import (
     RoomRecord,
@@ -48,6 +50,7 @@ PROBE_SECONDS = 5.0
 CHECK_SECONDS = 10.0
 ANSWERED_SECONDS = 60.0
 ASKED_SECONDS = 15.0
+SEEK_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +104,8 @@ class Worker:
         self._versions: dict[str, int] = {}
         self._answered_at: dict[str, float] = {}
         self._ask_again_at = 0.0
+        self._stopped_until: dict[str, float] = {}
+        self._seek_again_at = 0.0
 
     def try_work(self) -> None:
         """`work`; a fault of the database only delays it, because the next sweep goes on."""
@@ -120,6 +125,7 @@ class Worker:
         self.fold()
         count = 0
         try:
+            self._seek_orphans()
             while not self._stop():
                 claim = self._claims.take(list(self._working()))
                 if claim is None:
@@ -136,7 +142,12 @@ class Worker:
         """`working_providers` as it was a moment ago: it is asked for every room."""
         known = self._known
         if known is None or time.monotonic() - known[0] > KNOWN_FOR_SECONDS:
-            known = self._known = (time.monotonic(), working_providers(self._state))
+            working = working_providers(self._state)
+            at = time.monotonic()
+            for provider_id, until in self._stopped_until.items():
+                if until > at:
+                    working.pop(provider_id, None)
+            known = self._known = (at, working)
         return known[1]
 
     def _give_back(self, *claims: Claim, waiting: bool = False) -> None:
@@ -201,6 +212,17 @@ class Worker:
             log.exception("Room %d failed unexpectedly.", room_id)
             self._postpone(record, holder, error)
 
+    def _seek_orphans(self) -> None:
+        """Once a day, in one process, look for rooms that no course has."""
+        if time.monotonic() < self._seek_again_at:
+            return
+        self._seek_again_at = time.monotonic() + SEEK_SECONDS
+        for provider in self._working().values():
+            with self._state.database.write() as connection:
+                due_now = due_for_orphans(connection, provider.id)
+            if due_now:
+                seek_orphans(self._state, provider.id, partial(self._backend, provider))
+
     def _run(self, lease: Lease, provider: Provider) -> None:
         backend = self._backend(provider)
         backend.before_request = lease.require
@@ -214,6 +236,7 @@ class Worker:
         waits as it is, and nothing is booked on rooms or people."""
         log.warning("Provider %s is stopped: %s", provider.id, error.message)
         self._known = None
+        self._stopped_until[provider.id] = time.monotonic() + ASKED_SECONDS
         self._state.tokens(provider).stop(error.errcode or "STOPPED", error.sentence)
 
     def _answered(self, provider: Provider) -> None:
@@ -242,6 +265,7 @@ class Worker:
             found = provider.check(self._state.context(provider), CHECK_SECONDS)
             if not any(finding.level == "danger" for finding in found):
                 self._state.tokens(provider).go_on()
+                self._stopped_until.pop(provider.id, None)
                 self._known = None
 
     def _backend(self, provider: Provider) -> Backend:

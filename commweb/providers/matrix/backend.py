@@ -106,7 +106,7 @@ class MatrixBackend(Backend):
     def leave(self, room: RoomRef) -> None:
         self._client.leave(_id_of(room))
 
-    def own_rooms(self) -> Iterable[OwnRoom]:
+    def own_rooms(self, known: frozenset[str] = frozenset()) -> Iterable[OwnRoom]:
         return ()
 
     def highest_level(self) -> int:
