@@ -194,11 +194,14 @@ class CommWeb:
         expires_in_seconds: float | None = None,
         user_id: str | None = None,
         device_id: str | None = None,
+        secrets: Mapping[str, str] | None = None,
         actor: str = "",
     ) -> None:
-        """Save a provider's settings and, where given, the tokens of its session.
+        """Save a provider's settings and, where given, the tokens of its session and the
+        ``secrets`` of its own by field name.
 
-        Raises `commweb.errors.UnknownSetting` for a key the provider does not have.
+        Raises `commweb.errors.UnknownSetting` for a key, or a secret, that the provider does not
+        have.
         """
         configure(
             current_state(),
@@ -209,6 +212,7 @@ class CommWeb:
             expires_in_seconds=expires_in_seconds,
             user_id=user_id,
             device_id=device_id,
+            secrets={name: Secret(value) for name, value in (secrets or {}).items()},
             actor=actor,
         )
 

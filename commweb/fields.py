@@ -1,7 +1,8 @@
 """Form fields and validators of commweb's forms, and `SettingsForm`, the base of a provider's.
 
 A provider's form lists its plain fields under the keys of its `commweb.settings.Setting` and
-its tokens as `SecretField`, and names the field that holds its server's address::
+its secrets as `SecretField`, whatever their names, and names the field that holds its server's
+address::
 
     class MatrixSettingsForm(SettingsForm):
         server_field = "home_server_url"
@@ -145,7 +146,8 @@ class HttpUrlField(StringField):
 
 
 class SecretField(PasswordField):  # type: ignore[misc]
-    """A masked field whose value is never rendered. ``data`` is a `Secret`, or None when blank."""
+    """A masked field whose value is never rendered. ``data`` is a `Secret`, or None when blank.
+    What is typed is stored sealed, under the field's name."""
 
     data: Secret | None
     widget = PasswordInput(hide_value=True)
@@ -199,13 +201,16 @@ class SignInPasswordField(SecretField):
 class RequiredSecret:
     """Blank is an error, unless one is stored for the server that is typed in the form."""
 
+    field_flags: ClassVar[dict[str, bool]] = {"required_secret": True}
+
     def __call__(self, form: SettingsForm, field: SecretField) -> None:
         if field.data:
             return
-        if form.stored is None:
+        facts = form.facts(field.short_name)
+        if facts is None:
             raise StopValidation(REQUIRED)
         server = form.server_url()
-        stored = usable_url(form.stored.server_url) or form.stored.server_url
+        stored = usable_url(facts.server_url) or facts.server_url
         if server and server != stored:
             raise StopValidation(SERVER_CHANGED % {"server": stored})
 
@@ -229,16 +234,28 @@ class PageForm(FlaskForm):  # type: ignore[misc]
 
 
 class SettingsForm(PageForm):
-    """The base of a provider's settings form. ``stored``: None when no tokens are stored."""
+    """The base of a provider's settings form. ``stored``: what is known of the stored secrets,
+    by field name or for all of them; None when none is stored."""
 
     server_field: ClassVar[str] = ""
     advanced: ClassVar[tuple[str, ...]] = ()
     """The names of the fields that few need to change: they are folded away."""
     version = HiddenField()
 
-    def __init__(self, *args: Any, stored: StoredFacts | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        stored: StoredFacts | Mapping[str, StoredFacts] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.stored = stored
+        self._stored = stored
+
+    def facts(self, name: str) -> StoredFacts | None:
+        """What is known of the stored secret of the field ``name``; None: none is stored."""
+        if isinstance(self._stored, Mapping):
+            return self._stored.get(name)
+        return self._stored
 
     def validate_version(self, field: Field) -> None:
         text = field.data or ""
@@ -281,13 +298,14 @@ class SettingsForm(PageForm):
 
     def is_required(self, field: Field) -> bool:
         if isinstance(field, SecretField) and field.kept:
-            return self.stored is None
+            return bool(field.flags.required_secret) and self.facts(field.short_name) is None
         return super().is_required(field)
 
     def help(self, field: Field) -> list[str]:
         sentences = super().help(field)
-        if isinstance(field, SecretField) and field.kept and self.stored is not None:
-            sentences.append(self.stored.help(field.short_name))
+        facts = self.facts(field.short_name)
+        if isinstance(field, SecretField) and field.kept and facts is not None:
+            sentences.append(facts.help(field.short_name))
         return sentences
 
     def _secret_fields(self) -> Iterator[SecretField]:

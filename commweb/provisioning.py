@@ -8,10 +8,11 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from commweb.encryption import Secret
-from commweb.errors import MisuseError
+from commweb.errors import MisuseError, UnknownSetting
 from commweb.models import now
 from commweb.places import follow_settings
 from commweb.providers.base import Provider, SignedIn
+from commweb.providers.declared import own_secrets
 from commweb.state import State, provider_scope
 
 __all__ = ["configure", "known_provider", "sign_in"]
@@ -35,11 +36,13 @@ def configure(
     expires_in_seconds: float | None = None,
     user_id: str | None = None,
     device_id: str | None = None,
+    secrets: Mapping[str, Secret] | None = None,
     actor: str = "",
 ) -> None:
-    """Save settings and, where given, the tokens of the provider's session, in one transaction.
+    """Save settings and, where given, the tokens of the provider's session and the ``secrets`` of
+    its own by field name, in one transaction.
 
-    Raises `UnknownSetting` for a key the provider does not have.
+    Raises `UnknownSetting` for a key, or a secret, that the provider does not have.
     """
     provider = known_provider(state, provider_id)
     before = state.values(provider).values
@@ -48,7 +51,20 @@ def configure(
     if expires_in_seconds is not None:
         expires = now() + timedelta(seconds=expires_in_seconds)
 
+    own, typed = own_secrets(provider), dict(secrets or {})
+    unknown = sorted(set(typed) - own)
+    if unknown:
+        raise UnknownSetting(f"No such secret of {provider_id}: {', '.join(unknown)}.")
+
     def also(connection: Connection) -> None:
+        if own:
+            state.secrets(provider).replace(
+                connection,
+                server_url=provider.server_url(merged),
+                typed=typed,
+                declared=own,
+                actor=actor,
+            )
         state.tokens(provider).replace(
             connection,
             base_url=provider.server_url(merged),

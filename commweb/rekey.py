@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select, update
 
 from commweb import audit
+from commweb.kept_secrets import rekey_kept
 from commweb.models import Connection
 from commweb.state import State
 
@@ -31,5 +32,6 @@ def rekey(state: State) -> int:
                 .values({name: state.sealer.rotate(value) for name, value in kept.items()})
             )
             count += len(kept)
+        count += rekey_kept(connection, state.sealer)
         audit.record(connection, actor="", action="secrets.rekeyed", detail={"count": count})
     return count

@@ -15,11 +15,13 @@ from commweb.answers import CheckedHost
 from commweb.config import Config
 from commweb.connection import Session, StoredTokens
 from commweb.database import Database
-from commweb.encryption import Sealer
+from commweb.encryption import Sealer, Secret
 from commweb.errors import MisuseError
+from commweb.kept_secrets import KeptSecrets
 from commweb.net import NetworkPolicy
 from commweb.providers import Registry
 from commweb.providers.base import Provider, ProviderContext
+from commweb.providers.declared import own_secrets, required_secrets
 from commweb.queue import Queue
 from commweb.settings import Setting, Settings, Values
 
@@ -75,6 +77,10 @@ class State:
         """The provider's token store."""
         return StoredTokens(self.database, self.sealer, provider.id, self.config.instance)
 
+    def secrets(self, provider: Provider) -> KeptSecrets:
+        """The store of the provider's own secrets."""
+        return KeptSecrets(self.database, self.sealer, provider.id, self.config.instance)
+
     def values(self, provider: Provider) -> Values:
         """The provider's settings."""
         return self.settings.read(provider_scope(provider.id), provider.settings)
@@ -84,7 +90,12 @@ class State:
         enabled = self.settings.read(provider_state_scope(provider.id), PROVIDER_STATE_SETTINGS)
         session = self.tokens(provider).read()
         values = self.values(provider).values
-        usable = session is not None and session.base_url == provider.server_url(values)
+        server_url = provider.server_url(values)
+        usable = session is not None and session.base_url == server_url
+        needed = required_secrets(provider)
+        if needed:
+            signed = usable or not provider.has_session
+            usable = signed and needed <= set(self.secrets(provider).of_server(server_url))
         return ProviderState(
             enabled=bool(enabled["enabled"]),
             configured=provider.configured(values, usable),
@@ -93,11 +104,16 @@ class State:
 
     def context(self, provider: Provider) -> ProviderContext:
         """What the provider is handed for one job."""
+        values = dict(self.values(provider).values)
+        own: Mapping[str, Secret] = {}
+        if own_secrets(provider):
+            own = self.secrets(provider).of_server(provider.server_url(values))
         return ProviderContext(
-            values=dict(self.values(provider).values),
+            values=values,
             tokens=self.tokens(provider),
             network=self.network,
             instance=self.config.instance,
+            secrets=own,
         )
 
 

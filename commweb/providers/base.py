@@ -7,7 +7,7 @@ network policy are handed in, and plain data comes back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from commweb.connection import TokenPair, TokenStore
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from commweb.providers.options import CourseOptions
 
 __all__ = [
+    "SESSION_SECRETS",
     "Backend",
     "Finding",
     "People",
@@ -51,15 +52,20 @@ __all__ = [
     "SignedIn",
 ]
 
+SESSION_SECRETS = ("access_token", "refresh_token")
+"""The fields of a settings form whose secrets are a session's token pair."""
+
 
 @dataclass(frozen=True)
 class ProviderContext:
-    """What a provider may use: its settings (never a secret), its tokens, the network's rules."""
+    """What a provider may use: its settings (never a secret), the tokens of its session, the
+    secrets of its own by the name of their field, the network's rules."""
 
     values: Mapping[str, Any]
     tokens: TokenStore
     network: NetworkPolicy
     instance: str
+    secrets: Mapping[str, Secret] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -242,6 +248,9 @@ class Provider:
     name: LazyText = lazy_gettext("")
     uninstallable: bool = False
     """Whether an admin may remove it; the providers that ship here stay."""
+    has_session: bool = False
+    """It keeps a session with its server: the secrets `SESSION_SECRETS` of its settings form are a
+    token pair, in `ProviderContext.tokens`. All other secrets are in `ProviderContext.secrets`."""
     has_rooms: bool = True
     """False: nothing to keep in step (a link); no worker, no homeserver."""
     settings: tuple[Setting, ...] = ()
@@ -252,10 +261,28 @@ class Provider:
     """The name of the page on which people see their account; None: they have none there."""
     account_label: LazyText = lazy_gettext("User ID")
     """What an account's id is called."""
+    account_example: str = ""
+    """What an account's id looks like."""
     form_template: str = "commweb/provider_settings.html"
 
+    @property
+    def can_check(self) -> bool:
+        """Whether its server can be tried: it has `check`."""
+        return type(self).check is not Provider.check
+
+    @property
+    def can_sign_in(self) -> bool:
+        """Whether a user name and a password give its session: it has `sign_in`."""
+        return type(self).sign_in is not Provider.sign_in
+
+    @property
+    def can_lift_limits(self) -> bool:
+        """Whether its server's limits can be lifted: it has `lift_limits`."""
+        return type(self).lift_limits is not Provider.lift_limits
+
     def settings_form(self) -> type[SettingsForm] | None:
-        """The form of its settings page; None: it has none."""
+        """The form of its settings page; None: it has none. Each field is one of `settings` or a
+        `commweb.fields.SecretField`, which is stored sealed and never shown again."""
         return None
 
     def server_url(self, values: Mapping[str, Any]) -> str:
@@ -263,8 +290,9 @@ class Provider:
         return ""
 
     def configured(self, values: Mapping[str, Any], has_session: bool) -> bool:
-        """Whether it can work with these settings. ``has_session``: tokens for `server_url`
-        are stored (dead or alive)."""
+        """Whether it can work with these settings. ``has_session``: what it signs its requests
+        with is stored for `server_url`: tokens (dead or alive), and each secret that its form
+        requires."""
         return True
 
     def course_form(self) -> type[CourseOptions] | None:

@@ -9,6 +9,7 @@ from flask import Blueprint
 
 from commweb.errors import MisuseError
 from commweb.fields import PageForm
+from commweb.providers.declared import check_form
 from commweb.state import State
 from commweb.web import (
     account,
@@ -32,8 +33,8 @@ def build_blueprint(state: State, api: Blueprint) -> Blueprint:
     """A new blueprint with every page of ``state``'s app; only ``api``, which knows no app, may
     serve several.
 
-    Raises `MisuseError` when a provider has an id that a page of ours has already, and for a form
-    that replaces none of ours.
+    Raises `MisuseError` when a provider has an id that a page of ours has already, for a form that
+    replaces none of ours, and for one with a field that is kept nowhere.
     """
     _check_forms(state)
     blueprint = Blueprint(
@@ -67,6 +68,7 @@ def _children(state: State, api: Blueprint) -> Iterator[Blueprint]:
         form_class = provider.settings_form()
         if form_class is not None:
             form_class = state.forms.get(provider.id, form_class)
+            check_form(provider, form_class)
             yield provider_pages.build(provider, form_class)
 
 

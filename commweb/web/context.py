@@ -15,6 +15,7 @@ from commweb.i18n import format_datetime
 from commweb.i18n import gettext as _
 from commweb.links import web_link
 from commweb.plain import PlainFields
+from commweb.providers.base import Provider
 from commweb.state import State
 from commweb.web.layout import layout
 from commweb.web.providers import is_enabled
@@ -69,19 +70,20 @@ def banners(state: State) -> list[Banner]:
         return []
     found = []
     for provider in state.registry:
-        if provider.settings_form() is None or not is_enabled(state, provider):
+        if not provider.has_session or not is_enabled(state, provider):
             continue
         session = state.tokens(provider).read()
         if session is not None and session.state == SIGN_IN_NEEDED:
-            found.append(_sign_in_banner(provider.id, str(provider.name), session.reason or ""))
+            found.append(_sign_in_banner(provider, session.reason or ""))
     return found
 
 
-def _sign_in_banner(provider_id: str, name: str, reason: str) -> Banner:
+def _sign_in_banner(provider: Provider, reason: str) -> Banner:
+    name, page = str(provider.name), "sign_in" if provider.can_sign_in else "settings"
     message = _("Nobody is signed in to %(name)s any more: rooms wait as they are.", name=name)
     return Banner(
         f"{message} {reason}".strip(),
-        url_for(f"commweb.{provider_id}.sign_in"),
+        url_for(f"commweb.{provider.id}.{page}"),
         _("Sign in to %(name)s", name=name),
     )
 

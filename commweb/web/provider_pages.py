@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import Connection
 
 from commweb import audit
 from commweb.errors import ProviderError, StaleSettings
@@ -29,6 +30,7 @@ from commweb.web.effects import (
 )
 from commweb.web.flashes import flash
 from commweb.web.permissions import acting_person, require
+from commweb.web.provider_secrets import keeps_secrets
 from commweb.web.provider_sign_in import SignInPages
 from commweb.web.providers import LIST, is_enabled, pressed
 from commweb.web.rooms import courses_without_room
@@ -47,17 +49,19 @@ def build(provider: Provider, form_class: type[SettingsForm]) -> Blueprint:
     sign_in = SignInPages(provider, form_class)
     base = f"{LIST}/{provider.id}"
     guard = require(Permission.CONFIGURE_SITE)
-    for path, endpoint, view, method in (
-        ("", "settings", pages.settings, "GET"),
-        ("", "save", pages.save, "POST"),
-        ("/test", "test", pages.test, "POST"),
-        ("/lift-limits", "lift_limits", pages.lift_limits, "POST"),
-        ("/clear-tokens", "clear_tokens", pages.clear_tokens, "GET"),
-        ("/clear-tokens", "clear", pages.clear, "POST"),
-        ("/sign-in", "sign_in", sign_in.show, "GET"),
-        ("/sign-in", "do_sign_in", sign_in.sign_in, "POST"),
+    can_clear = keeps_secrets(provider, form_class)
+    for path, endpoint, view, method, has in (
+        ("", "settings", pages.settings, "GET", True),
+        ("", "save", pages.save, "POST", True),
+        ("/test", "test", pages.test, "POST", provider.can_check),
+        ("/lift-limits", "lift_limits", pages.lift_limits, "POST", provider.can_lift_limits),
+        ("/clear-tokens", "clear_tokens", pages.clear_tokens, "GET", can_clear),
+        ("/clear-tokens", "clear", pages.clear, "POST", can_clear),
+        ("/sign-in", "sign_in", sign_in.show, "GET", provider.can_sign_in),
+        ("/sign-in", "do_sign_in", sign_in.sign_in, "POST", provider.can_sign_in),
     ):
-        blueprint.add_url_rule(base + path, endpoint, guard(view), methods=[method])
+        if has:
+            blueprint.add_url_rule(base + path, endpoint, guard(view), methods=[method])
     return blueprint
 
 
@@ -125,6 +129,7 @@ class ProviderPages:
             "commweb/clear_tokens.html",
             provider=self.provider,
             session=current_state().tokens(self.provider).read(),
+            kept=current_state().secrets(self.provider).read(),
             button=PageForm(formdata=None),
         )
 
@@ -134,18 +139,29 @@ class ProviderPages:
         pressed()
         actor = acting_person(state).id
         give_back(state)
-        tokens = state.tokens(self.provider)
-        if tokens.read() is not None:  # else it was sent twice, and the trail says so already
+        tokens, own = state.tokens(self.provider), state.secrets(self.provider)
+
+        def forget(connection: Connection) -> None:
+            tokens.clear(connection)
+            own.clear(connection)
+
+        # Neither: it was sent twice, and the trail says so already.
+        if tokens.read() is not None or own.read():
             state.settings.save(
                 provider_scope(self.provider.id),
                 self.provider.settings,
                 {},
                 expected_version=None,
                 actor=actor,
-                also=tokens.clear,
-                detail={"cleared": "tokens"},
+                also=forget,
+                detail={"cleared": "tokens" if self.provider.has_session else "secrets"},
             )
-        flash(_("The tokens are cleared."), "success")
+        told = (
+            _("The tokens are cleared.")
+            if self.provider.has_session
+            else _("The secrets are cleared.")
+        )
+        flash(told, "success")
         return self._back()
 
     def _tried(self, state: State, warnings: list[str]) -> ResponseReturnValue:
@@ -174,6 +190,7 @@ class ProviderPages:
             stale=stale,
             follows=follows,
             session=state.tokens(self.provider).read(),
+            can_clear=keeps_secrets(self.provider, self.form_class),
             button=PageForm(formdata=None),
             enabled=is_enabled(state, self.provider),
             without_room=_courses_without_room(state, self.provider),

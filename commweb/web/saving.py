@@ -16,6 +16,7 @@ from commweb.places import follow_settings
 from commweb.providers.base import Provider, SignedIn
 from commweb.state import State, provider_scope
 from commweb.web.effects import give_back
+from commweb.web.provider_secrets import facts_of, keep_secrets
 
 __all__ = ["empty_form", "require_current", "save_settings", "stored_facts", "typed_form"]
 
@@ -35,13 +36,15 @@ def empty_form(state: State, provider: Provider, form_class: type[Form]) -> Form
     session = state.tokens(provider).read()
     saved = state.values(provider)
     data = {**saved.values, "version": saved.version}
-    return form_class(formdata=None, data=data, stored=stored_facts(session))
+    facts = facts_of(state, provider, form_class, stored_facts(session))
+    return form_class(formdata=None, data=data, stored=facts)
 
 
 def typed_form(state: State, provider: Provider, form_class: type[Form]) -> Form:
     """The form with what was typed; the saved values stand in for lists that were not sent."""
     session = state.tokens(provider).read()
-    return form_class(data=dict(state.values(provider).values), stored=stored_facts(session))
+    facts = facts_of(state, provider, form_class, stored_facts(session))
+    return form_class(data=dict(state.values(provider).values), stored=facts)
 
 
 def require_current(state: State, provider: Provider, form: SettingsForm) -> None:
@@ -74,9 +77,14 @@ def save_settings(
         lifetime_seconds = signed_in.pair.lifetime_seconds
 
     def also(connection: Connection) -> None:
+        server_url = provider.server_url(values)
+        keep_secrets(connection, state, provider, form, server_url=server_url, actor=person.id)
+        if not provider.has_session:
+            follow_settings(connection, provider, before, values)
+            return
         state.tokens(provider).replace(
             connection,
-            base_url=provider.server_url(values),
+            base_url=server_url,
             access=access,
             refresh=refresh,
             actor=person.id,
@@ -95,16 +103,12 @@ def save_settings(
         expected_version=int(form.version.data),
         actor=person.id,
         also=also,
-        detail=_detail(access, refresh, signed_in),
+        detail=_detail(form, signed_in),
     )
 
 
-def _detail(
-    access: Secret | None, refresh: Secret | None, signed_in: SignedIn | None
-) -> dict[str, object]:
-    """Which tokens were replaced and how, for the audit trail; never a token."""
-    if signed_in is not None:
-        return {"signed_in_as": signed_in.user_id}
-    named = {"access_token": access, "refresh_token": refresh}
-    replaced = [name for name, secret in named.items() if secret]
-    return {"replaced": replaced} if replaced else {}
+def _detail(form: SettingsForm, signed_in: SignedIn | None) -> dict[str, object]:
+    """Which secrets were replaced and how, for the audit trail; never a secret."""
+    typed = {name for name in form.secrets() if getattr(form[name], "kept", False)}
+    detail: dict[str, object] = {"replaced": sorted(typed)} if typed else {}
+    return {**detail, "signed_in_as": signed_in.user_id} if signed_in is not None else detail

@@ -48,6 +48,7 @@ class MatrixProvider(Provider):
 
     id = "matrix"
     name = lazy_gettext("Matrix")
+    has_session = True
     form_template = "commweb/matrix_settings.html"
     settings = (
         Setting(HOME_SERVER_URL, ""),
@@ -82,6 +83,7 @@ class MatrixProvider(Provider):
     )
     account_page = lazy_gettext("My Matrix account")
     account_label = lazy_gettext("Matrix user ID")
+    account_example = "@name:example.org"
 
     def settings_form(self) -> type[SettingsForm]:
         from commweb.providers.matrix.forms import MatrixSettingsForm

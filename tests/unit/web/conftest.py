@@ -58,6 +58,7 @@ class FakeProvider(Provider):
 
     id = "fake"
     name = lazy_gettext("Fake")
+    has_session = True
     settings = (
         Setting("home_server_url", ""),
         Setting("nickname", ""),
