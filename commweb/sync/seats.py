@@ -113,7 +113,7 @@ class Seating:
         try:
             return self.backend.ensure_account(action)
         except Refused as error:
-            return AccountFacts(remote_id, usable=False, reason=error.message)
+            return AccountFacts(remote_id, usable=False, reason=error.sentence)
 
     def choose(
         self,

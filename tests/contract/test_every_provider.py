@@ -101,4 +101,4 @@ def test_a_backend_does_everything_the_engine_asks(provider: Provider) -> None:
 
 def _is_of(kind: type[Backend], provider: Provider) -> bool:
     package = type(provider).__module__.rpartition(".")[0]
-    return kind.__module__.startswith(package)
+    return kind.__module__.rpartition(".")[0] == package

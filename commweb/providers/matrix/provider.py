@@ -225,5 +225,5 @@ def _with_found_address(error: ProviderError, door: Door, transport: Transport) 
     found = named_homeserver(door, transport) if error.status is not None else None
     if found is None:
         return error
-    message = joined([error.message, use_instead(found, transport.base_url)])
+    message = joined([error.sentence, use_instead(found, transport.base_url)])
     return Unreachable(message, status=error.status)

@@ -66,6 +66,7 @@ class BoardsProvider(Provider):
         # There are no power levels: everybody has the same.
         Setting("level_teacher", 0),
         Setting("level_admin", 0),
+        Setting("who_may_invite", "everybody"),
     )
     account_page = lazy_gettext("My board account")
     account_label = lazy_gettext("Number")
