@@ -254,8 +254,8 @@ class Provider:
     has_rooms: bool = True
     """False: nothing to keep in step (a link); no worker, no homeserver."""
     settings: tuple[Setting, ...] = ()
-    """The plain settings, in the order of the form. Where a server has no power levels:
-    ``level_teacher`` and ``level_admin`` with the default 0, ``who_may_invite`` with "everybody"."""
+    """The plain settings, in the order of the form. For a server without
+    power levels: ``level_teacher`` and ``level_admin`` of 0, ``who_may_invite`` "everybody"."""
     reapplied: tuple[str, ...] = ()
     """The settings that the rooms there are have to follow when they change."""
     account_page: LazyText | None = None
