@@ -80,6 +80,10 @@ class SimulatedRoom:
         return remote in self.members and self.members[remote].membership == "join"
 
     @property
+    def own_membership(self) -> str:
+        return self.members[OWN].membership if OWN in self.members else ""
+
+    @property
     def own_can_manage(self) -> bool:
         return self.power(OWN) >= max(TO_CHANGE_LEVELS, self.invite_level)
 
@@ -112,6 +116,7 @@ class SimulatedServer:
         self.rooms: dict[str, SimulatedRoom] = {}
         self.accounts: dict[str, str] = {}
         self.unusable: dict[str, str] = {}
+        self.suspended: set[str] = set()
         self.made: set[str] = set()
         self.admins: set[str] = set()
         self.faults: list[ProviderError | None] = []
@@ -157,14 +162,15 @@ class SimulatedBackend(Backend):
     def accept_invitation(self, room: RoomRef) -> None:
         self._called("accept_invitation")
         found = self._room(room)
-        seen = found.members.get(OWN)
-        if seen is None or seen.membership not in ("join", "invite"):
+        if found.own_membership not in ("join", "invite"):
             raise Refused("The acting account is not invited.", status=403)
         found.members[OWN] = JOINED
 
     def leave(self, room: RoomRef) -> None:
         self._called("leave")
-        self._room(room).members[OWN] = ObservedMember("leave", by_self=True, by=OWN)
+        found = self.server.rooms.get(room.remote_id or "")
+        if found is not None and found.own_membership in ("join", "invite", "knock"):
+            found.members[OWN] = ObservedMember("leave", by_self=True, by=OWN)
 
     def own_rooms(self, known: frozenset[str] = frozenset()) -> Iterable[OwnRoom]:
         self._called("own_rooms")
@@ -176,8 +182,8 @@ class SimulatedBackend(Backend):
                 room.origin,
                 sum(room.is_in(remote) for remote in room.members if remote != OWN),
             )
-            for room in self.server.rooms.values()
-            if room.made_by == OWN
+            for room in list(self.server.rooms.values())
+            if room.made_by == OWN and room.key and room.id not in known
         ]
 
     def identify(self, username: str, taken: frozenset[str]) -> str:
@@ -221,7 +227,7 @@ class SimulatedBackend(Backend):
             read_only=found.read_only,
             replaced_by=found.replaced_by,
             open_door=found.open_door,
-            own_membership=found.members[OWN].membership if OWN in found.members else "",
+            own_membership=found.own_membership,
             own_membership_by=found.members[OWN].by if OWN in found.members else "",
             message_level=found.message_level,
             invite_level=found.invite_level,
@@ -275,7 +281,14 @@ class SimulatedBackend(Backend):
         remote = action.remote_user_id
         reason = self.server.unusable.get(remote)
         if reason:
-            return AccountFacts(remote, usable=False, reason=reason, existed=True)
+            return AccountFacts(
+                remote,
+                usable=False,
+                reason=reason,
+                existed=True,
+                deactivated="deactivated" in reason,
+                locked="locked" in reason,
+            )
         if remote not in self.server.accounts:
             if not action.make:
                 return AccountFacts(remote, False, "There is no such account.")
@@ -309,10 +322,13 @@ class SimulatedBackend(Backend):
         found = self._managed(room)
         remote = action.remote_user_id
         if remote not in self.server.accounts:
-            raise Refused("There is no such account.", status=404)
+            raise Refused("There is no such account.", status=404, errcode="M_NOT_FOUND")
         seen = found.members.get(remote)
         if seen is not None and seen.membership == "ban":
-            raise Refused("The account is banned.", status=403)
+            raise Refused("The account is banned.", status=403, errcode="M_BAD_STATE")
+        if remote in self.server.suspended and not found.is_in(remote):
+            found.members[remote] = INVITED
+            raise Refused("The account is suspended.", status=403)
         if action.by_invitation and not found.is_in(remote):
             found.members[remote] = INVITED
         else:
@@ -396,20 +412,31 @@ class SimulatedBackend(Backend):
     def repair_power(self, room: RoomRef, action: RepairPower) -> None:
         self._called("repair_power")
         found = self._room(room)
+        if found.own_membership == "ban":
+            sentence = f"{found.members[OWN].by} banned commweb's account."
+            raise Refused(sentence, status=403, errcode="COMMWEB_BANNED")
+        if found.is_in(OWN) and found.own_can_manage:
+            return
+        ours = found.made_by == OWN
+        if not ours and found.own_membership != "invite":
+            raise Refused("Somebody in the room has to give it power.", status=403)
         givers = [
             found.levels[remote] for remote in found.levels if remote != OWN and found.is_in(remote)
         ]
-        if found.creator is None and max(givers, default=0) >= TO_CHANGE_LEVELS:
-            found.levels[OWN] = max([*givers, found.levels.get(OWN, 0)])
+        strong = max(givers, default=0)
+        if ours and found.creator is None and strong >= TO_CHANGE_LEVELS:
+            found.levels[OWN] = max(strong, found.levels.get(OWN, 0))
             found.members[OWN] = JOINED
-        seen = found.members.get(OWN)
-        if seen is None or seen.membership not in ("join", "invite"):
+        if found.own_membership not in ("join", "invite"):
             raise Refused("Somebody in the room has to invite the acting account.", status=403)
         found.members[OWN] = JOINED
 
     def delete(self, room: RoomRef, action: DeleteRoom) -> str | None:
         self._called("delete")
         asked = int(action.delete_id or "0") + 1
+        found = self.server.rooms.get(room.remote_id or "")
+        if found is not None and not self._may_delete(room, found):
+            raise Refused("commweb did not create this room.", errcode="COMMWEB_NOT_OURS")
         if action.slug:
             self.server.half_made.pop(room.creation_key, None)
         if asked <= self.server.deleting:
@@ -417,6 +444,12 @@ class SimulatedBackend(Backend):
         self.server.rooms.pop(room.remote_id or "", None)
         self.server.deleted.append(room.remote_id or "")
         return None
+
+    def _may_delete(self, room: RoomRef, found: SimulatedRoom) -> bool:
+        if found.made_by != OWN or not found.key:
+            return False
+        course = found.origin.get("course"), found.origin.get("group")
+        return found.key == room.creation_key or course == (room.course_id, room.group_id)
 
 
 class SimulatedProvider(Provider):

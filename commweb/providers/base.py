@@ -149,8 +149,8 @@ class Backend:
         raise NotImplementedError
 
     def own_rooms(self, known: frozenset[str] = frozenset()) -> Iterable[OwnRoom]:
-        """The rooms that the acting account created for commweb, whatever installation. ``known``:
-        ids of rooms that need not be asked about."""
+        """The rooms that the acting account created for commweb, whatever installation, but for
+        the ones whose remote ids are ``known``. Each is asked for as it is read."""
         return ()
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled
+from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled, UserLimitReached
 from commweb.providers.rooms import (
     CloseDoor,
     CreateRoom,
@@ -255,8 +256,36 @@ def test_somebody_banned_stays_banned(world: World) -> None:
 def test_somebody_without_an_account_cannot_join(world: World) -> None:
     room = make_room(world)
     nobody = world.backend.identify(f"nobody-{secrets.token_hex(4)}", frozenset())
-    with pytest.raises(Refused):
+    with pytest.raises(Refused) as caught:
         join(world, room, nobody)
+    assert (caught.value.status, caught.value.errcode) == (404, "M_NOT_FOUND")
+
+
+def test_a_suspended_account_keeps_its_own_person_out(world: World) -> None:
+    room, ada, bob = make_room(world), make_person(world, "ada"), make_person(world, "bob")
+    world.suspend(ada)
+    with pytest.raises(Refused) as caught:
+        join(world, room, ada)
+    assert not isinstance(caught.value, UserLimitReached)
+    assert membership(world, room, ada)[0] != "join"
+    join(world, room, bob)
+
+
+def test_a_deactivated_account_that_left_is_told_from_a_person_who_did(world: World) -> None:
+    room = make_room(world)
+    ada, bob = member_of(world, "ada", room), member_of(world, "bob", room)
+    world.deactivate(ada)
+    world.leave(id_of(room), bob)
+    pause = threading.Event()
+    while membership(world, room, ada)[0] == "join":  # the server lets it leave in its own time
+        pause.wait(0.1)
+    assert membership(world, room, ada) == membership(world, room, bob) == ("leave", True)
+    asked = EnsureAccount("1", ada, "Ada", known=True, make=False, theirs=True)
+    gone, here = (
+        world.backend.ensure_account(replace(asked, remote_user_id=one)) for one in (ada, bob)
+    )
+    assert (gone.usable, gone.deactivated) == (False, True)
+    assert (here.usable, here.deactivated) == (True, False)
 
 
 def test_somebody_is_invited_once_and_not_put_in(world: World) -> None:
@@ -408,6 +437,135 @@ def test_an_acting_account_out_of_its_room_comes_back_on_an_invitation(world: Wo
     seen = look(world, room)
     assert (seen.own_in_room, seen.own_can_manage) == (True, True)
     world.backend.set_name(room, SetName("Geometry"))
+
+
+def test_who_banned_the_acting_account_is_told_and_nothing_changes(world: World) -> None:
+    room = make_room(world)
+    prof = member_of(world, "prof", room)
+    if world.own_id in look(world, room).creators:
+        return  # nobody can ban a creator
+    world.set_level(id_of(room), prof, 100)
+    world.set_level(id_of(room), world.own_id, 50)
+    world.ban_us(id_of(room), prof)
+    before = look(world, room)
+    assert (before.own_membership, before.own_membership_by) == ("ban", prof)
+    assert not before.own_in_room
+    for _time in range(2):
+        with pytest.raises(Refused, match=prof) as caught:
+            world.backend.repair_power(room, RepairPower())
+        assert caught.value.errcode == "COMMWEB_BANNED"
+        with pytest.raises(Refused):
+            world.backend.accept_invitation(room)
+        world.backend.leave(room)
+        with pytest.raises(RoomUnsettled):
+            world.backend.set_topic(room, SetTopic("Shapes"))
+    assert look(world, room) == before
+    world.unban_us(id_of(room), prof)
+    world.backend.repair_power(room, RepairPower())
+    seen = look(world, room)
+    assert (seen.own_in_room, seen.own_can_manage, seen.levels[world.own_id]) == (True, True, 100)
+
+
+def test_power_taken_in_the_chat_comes_back_from_who_has_it(world: World) -> None:
+    room = make_room(world)
+    prof = member_of(world, "prof", room)
+    world.set_level(id_of(room), prof, 100)
+    if world.own_id in look(world, room).creators:
+        return  # its power cannot be taken
+    world.set_level(id_of(room), world.own_id, 0)
+    assert not look(world, room).own_can_manage
+    world.backend.repair_power(room, RepairPower())
+    assert look(world, room).own_can_manage
+
+
+def test_an_invitation_is_accepted_where_there_is_one(world: World) -> None:
+    ada = make_person(world, "ada")
+    room = RoomRef("1", "", "", world.room_of(ada))
+    with pytest.raises(Refused):
+        world.backend.accept_invitation(room)
+    world.backend.leave(room)
+    assert world.own_id not in look(world, room).members
+    world.invite_us(id_of(room), ada)
+    for _time in range(2):
+        world.backend.accept_invitation(room)
+        seen = look(world, room)
+        assert (seen.own_membership, seen.own_can_manage, seen.creator) == ("join", False, ada)
+    for _time in range(2):
+        world.backend.leave(room)
+        assert look(world, room).own_membership == "leave"
+    with pytest.raises(Refused):
+        world.backend.accept_invitation(room)
+    with pytest.raises(RoomGone):
+        world.backend.accept_invitation(RoomRef("1", "", "", "!never-was"))
+    world.backend.leave(RoomRef("1", "", "", "!never-was"))
+
+
+def test_a_room_of_somebody_else_is_neither_taken_nor_deleted(world: World) -> None:
+    ada = make_person(world, "ada")
+    room = RoomRef("1", "", "", world.room_of(ada))
+    before = look(world, room)
+    for _time in range(2):
+        with pytest.raises(Refused):
+            world.backend.repair_power(room, RepairPower())
+        for action in (DeleteRoom(), DeleteRoom(slug="theirs")):
+            with pytest.raises(Refused) as caught:
+                world.backend.delete(room, action)
+            assert caught.value.errcode == "COMMWEB_NOT_OURS"
+    assert look(world, room) == before
+    world.invite_us(id_of(room), ada)
+    world.backend.repair_power(room, RepairPower())
+    seen = look(world, room)
+    assert (seen.own_in_room, seen.own_can_manage) == (True, False)
+    with pytest.raises(Refused):
+        world.backend.repair_power(room, RepairPower())
+    assert look(world, room).levels == before.levels
+
+
+def test_only_a_room_made_for_this_course_is_deleted(world: World) -> None:
+    room = make_room(world)
+    newer = world.upgrade(id_of(room))
+    strange = (RoomRef("2", "", "other", room.remote_id), replace(room, remote_id=newer))
+    for ref in strange:
+        with pytest.raises(Refused) as caught:
+            world.backend.delete(ref, DeleteRoom())
+        assert caught.value.errcode == "COMMWEB_NOT_OURS"
+        assert world.backend.observe(ref) is not None
+    delete_until_gone(world, replace(room, creation_key="a later one"))
+    assert world.backend.observe(room) is None
+
+
+def test_the_rooms_it_created_are_listed_with_what_they_were_made_for(world: World) -> None:
+    actions = [creation(name=f"Own {secrets.token_hex(4)}") for _room in range(3)]
+    made = {world.backend.create(ref_to(one), one): one for one in actions}
+    first, left, known = made
+    ada = member_of(world, "ada", ref_to(made[first], first))
+    theirs = world.room_of(ada)
+    member_of(world, "bob", ref_to(made[left], left))
+    world.leave_ourselves(left)
+    found = {one.remote_id: one for one in world.backend.own_rooms(frozenset({known}))}
+    assert theirs not in found
+    assert known not in found
+    for remote in (first, left):
+        seen, asked = found[remote], made[remote]
+        assert (seen.name, seen.creation_key, seen.member_count) == (
+            asked.name,
+            asked.creation_key,
+            1,
+        )
+        assert dict(seen.origin) == dict(asked.origin)
+    assert known in {one.remote_id for one in world.backend.own_rooms()}
+
+
+def test_a_room_found_by_its_alias_is_complete_though_the_acting_account_is_out(
+    world: World,
+) -> None:
+    action = creation()
+    room = ref_to(action, world.backend.create(ref_to(action), action))
+    member_of(world, "ada", room)
+    world.leave_ourselves(id_of(room))
+    found = world.backend.find(room, action.slug, 1.0)
+    assert found is not None
+    assert (found.remote_id, found.complete) == (room.remote_id, True)
 
 
 def test_an_upgraded_room_names_the_one_that_replaces_it(world: World) -> None:

@@ -45,8 +45,20 @@ class World(Protocol):
     def ban_us(self, room_id: str, user: str) -> None:
         """``user``, listed above the acting account, bans it."""
 
+    def unban_us(self, room_id: str, user: str) -> None:
+        """The same person lifts the ban. Raises when that is not allowed any more."""
+
     def upgrade(self, room_id: str) -> str:
         """Upgrade the room as the acting account; the new room's id."""
+
+    def room_of(self, user: str) -> str:
+        """A room that the person created, with nobody else in it; its id."""
+
+    def suspend(self, user: str) -> None:
+        """The server's administrator suspends the person's account."""
+
+    def deactivate(self, user: str) -> None:
+        """The server's administrator deactivates the account, which leaves its rooms."""
 
     def close(self) -> None:
         """Give everything back."""
@@ -84,6 +96,11 @@ class SimulatedWorld:
         assert room.power(user) > room.power(OWN)
         room.members[OWN] = ObservedMember("ban", by=user)
 
+    def unban_us(self, room_id: str, user: str) -> None:
+        room = self.server.rooms[room_id]
+        assert room.power(user) > room.power(OWN)
+        room.members[OWN] = ObservedMember("leave", by=user)
+
     def upgrade(self, room_id: str) -> str:
         old = self.server.rooms[room_id]
         new = SimulatedRoom(self.server.new_id(), "", old.name, old.topic, creator=old.creator)
@@ -93,6 +110,24 @@ class SimulatedWorld:
         new.predecessor = old.id
         old.replaced_by, old.replaced_by_sender = new.id, OWN
         return new.id
+
+    def room_of(self, user: str) -> str:
+        room = SimulatedRoom(self.server.new_id(), "", "Theirs", "", made_by=user)
+        room.creator = None if self.server.older else user
+        if self.server.older:
+            room.levels[user] = 100
+        room.members[user] = JOINED
+        self.server.rooms[room.id] = room
+        return room.id
+
+    def suspend(self, user: str) -> None:
+        self.server.suspended.add(user)
+
+    def deactivate(self, user: str) -> None:
+        self.server.unusable[user] = f"The account {user} is deactivated."
+        for room in self.server.rooms.values():
+            if room.is_in(user):
+                room.members[user] = ObservedMember("leave", True, user)
 
     def close(self) -> None:
         pass
@@ -110,12 +145,14 @@ class SynapseWorld:
         self._session = session
         self._password = password
 
-    def _as(self, user: str, room_id: str, what: str, body: dict[str, Any]) -> None:
+    def _token(self, user: str) -> str:
         name = user.partition(":")[0].removeprefix("@")
         self._homeserver.ensure_people([(name, name.upper())], self._password)
-        token = self._homeserver.login(name, self._password)["access_token"]
+        return str(self._homeserver.login(name, self._password)["access_token"])
+
+    def _as(self, user: str, room_id: str, what: str, body: dict[str, Any]) -> None:
         path = f"/_matrix/client/v3/rooms/{quote(room_id, safe='')}/{what}"
-        self._homeserver._call("POST", path, json=body, token=token)
+        self._homeserver._call("POST", path, json=body, token=self._token(user))
 
     def leave(self, room_id: str, user: str) -> None:
         self._as(user, room_id, "leave", {})
@@ -144,10 +181,27 @@ class SynapseWorld:
     def ban_us(self, room_id: str, user: str) -> None:
         self._as(user, room_id, "ban", {"user_id": self.own_id})
 
+    def unban_us(self, room_id: str, user: str) -> None:
+        self._as(user, room_id, "unban", {"user_id": self.own_id})
+
     def upgrade(self, room_id: str) -> str:
         path = f"/_matrix/client/v3/rooms/{quote(room_id, safe='')}/upgrade"
         answer = self._homeserver.admin("POST", path, json={"new_version": "12"})
         return str(answer["replacement_room"])
+
+    def room_of(self, user: str) -> str:
+        body = {"preset": "private_chat", "name": "Theirs"}
+        path = "/_matrix/client/v3/createRoom"
+        made = self._homeserver._call("POST", path, json=body, token=self._token(user))
+        return str(made.json()["room_id"])
+
+    def suspend(self, user: str) -> None:
+        path = f"/_synapse/admin/v1/suspend/{quote(user, safe='')}"
+        self._homeserver.admin("PUT", path, json={"suspend": True})
+
+    def deactivate(self, user: str) -> None:
+        path = f"/_synapse/admin/v2/users/{quote(user, safe='')}"
+        self._homeserver.admin("PUT", path, json={"deactivated": True})
 
     def close(self) -> None:
         self.backend.close()

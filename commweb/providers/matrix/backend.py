@@ -1,16 +1,16 @@
 """Rooms on a Matrix homeserver: what the engine asks, in the homeserver's calls.
 
-Each method is safe to repeat. Which refusals mean "it is so already" was found out on Synapse;
-the codes alone do not tell, so its English sentences are looked at too.
+Each method is safe to repeat. A refusal's code does not tell "it is so already" from "it may not
+be": the memberships in the room do, and are asked for then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled, Unreachable
+from commweb.errors import ProviderError, Refused, Unreachable
 from commweb.i18n import gettext as _
 from commweb.net import Door
 from commweb.providers.base import Backend
@@ -19,6 +19,7 @@ from commweb.providers.matrix.accounts import Accounts, local_only
 from commweb.providers.matrix.client import MatrixClient
 from commweb.providers.matrix.creating import RoomMaker
 from commweb.providers.matrix.levels import OWN_LEVEL, changed_levels, smaller_levels
+from commweb.providers.matrix.own_rooms import OwnRooms, gone
 from commweb.providers.matrix.rooms import NewRoomRules, creators_are_unlisted, observed
 from commweb.providers.matrix.transport import Json, MatrixRefused
 from commweb.providers.rooms import (
@@ -44,6 +45,8 @@ from commweb.providers.rooms import (
 __all__ = ["Acting", "MatrixBackend"]
 
 REASON = "Not a member of the course"
+REFUSALS = (400, 403)
+INSIDE = ("join", "invite", "knock")
 GOING_ON = ("scheduled", "active")
 
 
@@ -75,6 +78,7 @@ class MatrixBackend(Backend):
             client, acting.server_name, rules.federate, sso_provider_id, acting.user_id
         )
         self._maker = RoomMaker(client, acting.user_id, acting.server_name, rules)
+        self._own = OwnRooms(client, acting.user_id)
 
     def close(self) -> None:
         self._door.close()
@@ -101,13 +105,13 @@ class MatrixBackend(Backend):
         return True
 
     def accept_invitation(self, room: RoomRef) -> None:
-        self._client.join(_id_of(room))
+        self._own.accept_invitation(_id_of(room))
 
     def leave(self, room: RoomRef) -> None:
-        self._client.leave(_id_of(room))
+        self._own.leave(_id_of(room))
 
     def own_rooms(self, known: frozenset[str] = frozenset()) -> Iterable[OwnRoom]:
-        return ()
+        return self._own.all(known)
 
     def highest_level(self) -> int:
         unlisted = creators_are_unlisted(self._client.default_room_version())
@@ -138,62 +142,87 @@ class MatrixBackend(Backend):
         return self._accounts.ensure(action)
 
     def join(self, room: RoomRef, action: Join) -> None:
-        name = action.remote_user_id
-        if action.by_invitation or not identifiers.is_on(name, self._acting.server_name):
-            self._put_in(self._client.invite, room, name)
-        else:
-            self._put_in(self._client.admin_join, room, name)
-
-    def _put_in(self, put: Callable[[str, str], None], room: RoomRef, name: str) -> None:
+        room_id, name = _id_of(room), action.remote_user_id
+        local = identifiers.is_on(name, self._acting.server_name)
+        invite = action.by_invitation or not local
+        put = self._client.invite if invite else self._client.admin_join
         try:
-            with _room_answers():
-                put(_id_of(room), name)
+            put(room_id, name)
         except MatrixRefused as error:
-            if error.status == 403 and "already in the room" in error.server_text:
+            refusal = error
+        else:
+            return
+        if (refusal.status, refusal.errcode) == (404, "M_NOT_FOUND"):
+            raise Refused(
+                _("%(user)s has no account on the homeserver.", user=name),
+                status=refusal.status,
+                errcode=refusal.errcode,
+            )
+        if refusal.status in REFUSALS:
+            there = self._found(room_id, name)
+            if there == "join" or (invite and there == "invite"):
                 return
-            if error.errcode == "M_BAD_STATE" or "banned" in error.server_text:
-                raise Refused(
-                    _("%(user)s is banned from the room.", user=name), status=403
-                ) from None
-            if "unfederatable" in error.server_text:
-                raise Refused(local_only(name), status=403) from None
-            if error.status == 404 and error.errcode == "M_NOT_FOUND":
-                raise Refused(
-                    _("%(user)s has no account on the homeserver.", user=name), status=404
-                ) from None
-            if error.status == 404:
-                raise _gone() from None
-            raise
+            reason = self._why_out(room_id, name, there, local=local)
+            if reason is not None:
+                raise Refused(reason, status=refusal.status, errcode=refusal.errcode)
+        raise refusal
+
+    def _found(self, room_id: str, name: str) -> str:
+        """The person's membership, now that a change of it was refused. Raises `RoomUnsettled`
+        when that was because the acting account is out of the room."""
+        self._own.require_being_in(room_id)
+        return self._own.membership(room_id, name)
+
+    def _why_out(self, room_id: str, name: str, there: str, *, local: bool) -> str | None:
+        if there == "ban":
+            return _("%(user)s is banned from the room.", user=name)
+        if not local and self._client.state(room_id, "m.room.create").get("m.federate") is False:
+            return local_only(name)
+        return None
 
     def remove(self, room: RoomRef, action: Remove) -> None:
-        name = action.remote_user_id
+        room_id, name = _id_of(room), action.remote_user_id
         try:
-            with _room_answers():
-                self._client.kick(_id_of(room), name, REASON)
+            self._client.kick(room_id, name, REASON)
         except MatrixRefused as error:
-            if error.errcode == "M_BAD_STATE" or "not in the room" in error.server_text:
-                return  # banned, or gone already
-            if error.status == 403 and "cannot kick" in error.server_text.lower():
-                raise Refused(
-                    _("%(user)s has as much power in the room as the acting account.", user=name),
-                    status=403,
-                ) from None
+            if error.status not in REFUSALS:
+                raise
+            refusal = error
+        else:
+            return
+        if self._found(room_id, name) in INSIDE:
+            raise Refused(
+                _("commweb has too little power in the room to remove %(user)s.", user=name),
+                status=refusal.status,
+                errcode=refusal.errcode,
+            )
+
+    @contextmanager
+    def _inside(self, room: RoomRef) -> Iterator[str]:
+        """The room's id, for a change of it. Raises `RoomUnsettled` when it is refused because
+        the acting account is out of the room."""
+        room_id = _id_of(room)
+        try:
+            yield room_id
+        except MatrixRefused as error:
+            if error.status == 403:
+                self._own.require_being_in(room_id)
             raise
 
     def set_name(self, room: RoomRef, action: SetName) -> None:
-        with _room_answers():
-            self._client.put_state(_id_of(room), "m.room.name", {"name": action.name})
+        with self._inside(room) as room_id:
+            self._client.put_state(room_id, "m.room.name", {"name": action.name})
 
     def set_topic(self, room: RoomRef, action: SetTopic) -> None:
-        with _room_answers():
-            self._client.put_state(_id_of(room), "m.room.topic", {"topic": action.topic})
+        with self._inside(room) as room_id:
+            self._client.put_state(room_id, "m.room.topic", {"topic": action.topic})
 
     def set_picture(self, room: RoomRef, action: SetPicture) -> str | None:
         uri = None
         if action.picture is not None:
             uri = action.uri or self.upload(action.picture)
-        with _room_answers():
-            self._client.put_state(_id_of(room), "m.room.avatar", {"url": uri} if uri else {})
+        with self._inside(room) as room_id:
+            self._client.put_state(room_id, "m.room.avatar", {"url": uri} if uri else {})
         return uri
 
     def upload(self, picture: Picture) -> str:
@@ -211,8 +240,7 @@ class MatrixBackend(Backend):
     def set_levels(self, room: RoomRef, action: SetLevels) -> None:
         """A list that is too large is made smaller by giving everybody the most frequent level,
         if that has no power over others."""
-        room_id = _id_of(room)
-        with _room_answers():
+        with self._inside(room) as room_id:
             content = self._client.state(room_id, "m.room.power_levels")
             changed = changed_levels(content, action)
             if changed == content:
@@ -236,33 +264,11 @@ class MatrixBackend(Backend):
             raise _too_many_levels(error) from None
 
     def close_door(self, room: RoomRef, action: CloseDoor) -> None:
-        with _room_answers():
-            self._client.put_state(_id_of(room), "m.room.join_rules", {"join_rule": "invite"})
+        with self._inside(room) as room_id:
+            self._client.put_state(room_id, "m.room.join_rules", {"join_rule": "invite"})
 
     def repair_power(self, room: RoomRef, action: RepairPower) -> None:
-        room_id = _id_of(room)
-        try:
-            self._client.make_room_admin(room_id)
-        except MatrixRefused as error:
-            if error.status == 404:
-                raise _gone() from None
-            if error.status != 400:
-                raise
-            # Nobody local can give power; in rooms of version 12 and later nobody has to, because
-            # we are the creator. An invitation by any member is enough to get back in.
-        try:
-            self._client.join(room_id)
-        except MatrixRefused as error:
-            if error.status not in (403, 404):
-                raise
-            raise Refused(
-                _(
-                    "The acting account has left the room. Somebody in the room has to invite "
-                    "%(user)s again.",
-                    user=self._acting.user_id,
-                ),
-                status=error.status,
-            ) from None
+        self._own.repair(_id_of(room))
 
     def delete(self, room: RoomRef, action: DeleteRoom) -> str | None:
         if action.delete_id is not None:
@@ -271,20 +277,24 @@ class MatrixBackend(Backend):
                 return None
             if found is not None and found.status in GOING_ON:
                 return action.delete_id
-        if room.remote_id is None:
+        room_id = room.remote_id
+        if room_id is None:
             return None
+        there = self._own.may_delete(room, room_id, half_made=bool(action.slug))
         if action.slug:
             # At once, unlike the deletion: the room can be made again while that goes on.
-            self._maker.free(action.slug, room.creation_key)
+            self._maker.free(action.slug, room.creation_key, room_id)
+        return self._deletion(room_id) if there else None
+
+    def _deletion(self, room_id: str) -> str:
+        """Ask for it; the id of the one that goes on."""
         try:
-            return self._client.delete_room(room.remote_id)
+            return self._client.delete_room(room_id)
         except MatrixRefused as error:
-            if error.status == 404:
-                return None
             if error.status != 400:
                 raise
             refusal = error
-        going_on = [one for one in self._client.deletions(room.remote_id) if one.status in GOING_ON]
+        going_on = [one for one in self._client.deletions(room_id) if one.status in GOING_ON]
         if not going_on:
             raise refusal
         return going_on[-1].delete_id
@@ -300,22 +310,5 @@ def _too_many_levels(error: MatrixRefused) -> Refused:
 
 def _id_of(room: RoomRef) -> str:
     if room.remote_id is None:
-        raise _gone()
+        raise gone()
     return room.remote_id
-
-
-def _gone() -> RoomGone:
-    return RoomGone(_("The room is not on the homeserver any more."))
-
-
-@contextmanager
-def _room_answers() -> Iterator[None]:
-    """Our own account is out of the room: the next look at it says how to get back in."""
-    try:
-        yield
-    except MatrixRefused as error:
-        if error.status != 403 or "not in room" not in error.server_text:
-            raise
-        raise RoomUnsettled(
-            _("The acting account is not in the room any more."), retry_after_seconds=1.0
-        ) from None

@@ -122,6 +122,7 @@ CREATE_ROOM = Call(
 )
 ALIAS = Call("GET", CLIENT + "/directory/room/{}", absent=NOT_FOUND, no=frozenset({"M_FORBIDDEN"}))
 DELETE_ALIAS = Call("DELETE", CLIENT + "/directory/room/{}", absent=NOT_FOUND, no=WRITING)
+ROOMS = Call("GET", ADMIN + "/v1/rooms")
 ROOM_STATE = Call(
     "GET",
     ADMIN + "/v1/rooms/{}/state",

@@ -162,11 +162,19 @@ class MatrixClient:
         with suppress(Absent):
             self._ask(calls.DELETE_ALIAS, alias)
 
-    def room_state(self, room_id: str) -> list[Json] | None:
+    def rooms(self, start: int, limit: int) -> Json:
+        """admin/rooms: a page of the list of all rooms (``rooms``, ``next_batch``), beginning
+        with the ``start``-th."""
+        query = {"from": str(start), "limit": str(limit)}
+        return self._ask(calls.ROOMS, query=query).content
+
+    def room_state(self, room_id: str, event_type: str = "") -> list[Json] | None:
         """admin/rooms: the current state events of any room, up to 512 MiB of them; None when
-        there is no such room. Of a large room only the keys that are read are kept."""
+        there is no such room. Of a large room only the keys that are read are kept.
+        ``event_type``: only these are needed; a server that does not know that sends all."""
+        query = {"type": event_type} if event_type else None
         try:
-            events = self._ask(calls.ROOM_STATE, room_id).content.get("state")
+            events = self._ask(calls.ROOM_STATE, room_id, query=query).content.get("state")
         except Absent:
             return None
         if not isinstance(events, list):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from commweb.errors import Refused, RoomUnsettled
+from commweb.errors import Refused, RoomUnsettled, Unreachable
 from commweb.i18n import gettext as _
 from commweb.providers.matrix.client import MatrixClient
 from commweb.providers.matrix.identifiers import room_alias, room_alias_name
@@ -72,7 +72,11 @@ class RoomMaker:
         if room_id is None:
             return None
         mark = birthmark(self.client.room_state(room_id) or (), self.own_id)
-        if not self._is_ours(room_id, mark, creation_key):
+        if mark.sender is None:
+            mine = self._began(room_id)
+        else:
+            mine = mark.sender == self.own_id and mark.creation_key == creation_key
+        if not mine:
             raise Refused(
                 _("The address of the room is taken by somebody else's room."),
                 errcode=ALIAS_TAKEN,
@@ -81,16 +85,22 @@ class RoomMaker:
             self._wait_until_settled(mark, started_at_seconds)
         return FoundRoom(room_id, mark.complete)
 
-    def free(self, slug: str, creation_key: str) -> None:
-        """Give the alias of a half-made room back, so that the room can be made again."""
-        self.client.delete_alias(room_alias(slug, creation_key, self.server_name))
+    def free(self, slug: str, creation_key: str, room_id: str) -> None:
+        """Give the alias of a half-made room back, so that the room can be made again. An alias
+        that names another room by now is left alone."""
+        alias = room_alias(slug, creation_key, self.server_name)
+        if self.client.alias(alias) == room_id:
+            self.client.delete_alias(alias)
 
-    def _is_ours(self, room_id: str, mark: Birthmark, creation_key: str) -> bool:
-        if mark.sender is not None:
-            return mark.sender == self.own_id and mark.creation_key == creation_key
-        # No create event yet: only the list of rooms still knows who began it.
+    def _began(self, room_id: str) -> bool:
+        """Whether a room without a create event is ours: only the list of rooms still knows. One
+        that is not there at all is nobody's, and its alias in our way."""
         details = self.client.room_details(room_id)
-        return details is not None and details.creator == self.own_id
+        if details is None:
+            return True
+        if not details.creator:
+            raise Unreachable(_("The homeserver does not say who created the room."))
+        return details.creator == self.own_id
 
     def _wait_until_settled(self, mark: Birthmark, started_at_seconds: float) -> None:
         age = mark.age_seconds

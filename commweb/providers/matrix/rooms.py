@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from commweb.providers.matrix.levels import OWN_LEVEL, Levels, fitting_levels
@@ -51,7 +51,7 @@ class NewRoomRules:
 
 @dataclass(frozen=True)
 class Birthmark:
-    """What tells whether a room found by its alias is ours and complete.
+    """What tells whether a room is ours and complete.
 
     ``age_seconds`` is None when the room has no state that says so.
     """
@@ -60,6 +60,7 @@ class Birthmark:
     creation_key: str | None
     complete: bool
     age_seconds: float | None
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 def creators_are_unlisted(room_version: str) -> bool:
@@ -191,16 +192,17 @@ def birthmark(events: Iterable[Json], own_id: str) -> Birthmark:
     """Whose room it is, with which key, and whether its creation was finished."""
     state = _by_key(events)
     create = state.get(("m.room.create", ""), {})
-    member = _content(state, "m.room.member", own_id)
     age = create.get("age", _mapping(create, "unsigned").get("age"))
     return Birthmark(
         sender=_text(create, "sender") or None,
         creation_key=_text(_content(state, "m.room.create"), CREATION_KEY) or None,
-        # Synapse writes the rest of the first events together with the power levels.
-        complete=_text(member, "membership") == "join"
+        # Synapse writes the rest of the first events together with the power levels. A room that
+        # we have left since, or are banned from, was complete once: people are in it.
+        complete=("m.room.member", own_id) in state
         and ("m.room.power_levels", "") in state
         and ("m.room.join_rules", "") in state,
         age_seconds=age / 1000 if isinstance(age, int | float) else None,
+        origin=_origin(_content(state, "m.room.create")),
     )
 
 

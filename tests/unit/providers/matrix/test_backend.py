@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from commweb.errors import ProviderError, Refused, RoomUnsettled, Unreachable
+from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled, Unreachable
 from commweb.providers.base import Backend
 from commweb.providers.matrix.provider import MatrixProvider
 from commweb.providers.rooms import (
@@ -17,6 +17,7 @@ from commweb.providers.rooms import (
     DeleteRoom,
     FoundRoom,
     Join,
+    OwnRoom,
     Picture,
     Remove,
     RepairPower,
@@ -108,9 +109,30 @@ def test_a_fault_while_observing_is_not_read_as_gone(http: Http, backend: Backen
 JOIN = f"{ADMIN}/v1/join/{R}"
 
 
+def standing(http: Http, *, own: str | None = "join", anna: str | None = None) -> None:
+    """The memberships in the room; None: that account has none."""
+    for name, membership in ((BOT, own), (ANNA, anna)):
+        path = f"{STATE}/m.room.member/{quote(name, safe='')}"
+        if membership is not None:
+            http.mock.add("GET", BASE_URL + path, json={"membership": membership})
+        elif name == BOT:
+            http.refuse("GET", path, 403, "M_FORBIDDEN", NOT_IN_ROOM["error"])
+        else:
+            http.refuse("GET", path, 404, "M_NOT_FOUND")
+    http.mock.assert_all_requests_are_fired = False
+
+
 def test_somebody_already_in_the_room_is_done(http: Http, backend: Backend) -> None:
-    http.refuse("POST", JOIN, 403, "M_FORBIDDEN", f"{ANNA} is already in the room.")
+    http.refuse("POST", JOIN, 403, "M_FORBIDDEN", "in whatever words")
+    standing(http, anna="join")
     backend.join(ROOM, join())
+    assert len(http.asked) == 3
+
+
+def test_somebody_invited_already_is_invited(http: Http, backend: Backend) -> None:
+    http.refuse("POST", f"{CLIENT}/rooms/{R}/invite", 403, "M_FORBIDDEN", "in whatever words")
+    standing(http, anna="invite")
+    backend.join(ROOM, Join("1", ANNA, "Anna", by_invitation=True))
 
 
 @pytest.mark.parametrize(
@@ -120,10 +142,6 @@ def test_somebody_already_in_the_room_is_done(http: Http, backend: Backend) -> N
         (404, "M_UNKNOWN", "Can't join remote room because", RoomUnsettled, "not find the room"),
         (404, "M_UNRECOGNIZED", "Unrecognized request", Unreachable, "administration API"),
         (410, "M_NOT_FOUND", "Gone", Unreachable, "unexpected"),
-        (403, "M_FORBIDDEN", f"{BOT} not in room !room.", RoomUnsettled, "acting account"),
-        (403, "M_BAD_STATE", "Cannot invite user who was banned", Refused, "banned"),
-        (403, "M_FORBIDDEN", f"{ANNA} is banned from the room", Refused, "banned"),
-        (403, "M_FORBIDDEN", "You don't have permission to invite", Refused, "M_FORBIDDEN"),
     ],
 )
 def test_each_refusal_of_a_join_has_its_meaning(
@@ -136,8 +154,38 @@ def test_each_refusal_of_a_join_has_its_meaning(
     word: str,
 ) -> None:
     http.refuse("POST", JOIN, status, errcode, error)
-    with pytest.raises(kind, match=word):
+    with pytest.raises(kind, match=word) as caught:
         backend.join(ROOM, join())
+    assert kind is Unreachable or caught.value.errcode == errcode
+
+
+@pytest.mark.parametrize(
+    ("own", "anna", "kind", "word"),
+    [
+        ("join", "ban", Refused, "banned"),
+        ("join", "leave", Refused, "M_FORBIDDEN"),
+        ("join", "invite", Refused, "M_FORBIDDEN"),
+        ("join", None, Refused, "M_FORBIDDEN"),
+        ("leave", "join", RoomUnsettled, "acting account"),
+        ("ban", None, RoomUnsettled, "acting account"),
+        (None, None, RoomUnsettled, "acting account"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403])
+def test_the_memberships_tell_why_a_join_was_refused(
+    http: Http,
+    backend: Backend,
+    status: int,
+    own: str | None,
+    anna: str | None,
+    kind: type[ProviderError],
+    word: str,
+) -> None:
+    http.refuse("POST", JOIN, status, "M_FORBIDDEN", f"{BOT} is banned and already in the room.")
+    standing(http, own=own, anna=anna)
+    with pytest.raises(kind, match=word) as caught:
+        backend.join(ROOM, join())
+    assert kind is RoomUnsettled or caught.value.errcode == "M_FORBIDDEN"
 
 
 def test_somebody_of_another_server_is_invited(http: Http, backend: Backend) -> None:
@@ -155,33 +203,24 @@ def test_removing_is_a_kick(http: Http, backend: Backend) -> None:
     assert http.sent()["user_id"] == ANNA
 
 
-@pytest.mark.parametrize(
-    ("errcode", "error"),
-    [
-        ("M_FORBIDDEN", "The target user is not in the room"),
-        ("M_BAD_STATE", "Cannot kick user who was banned"),
-    ],
-)
+@pytest.mark.parametrize("anna", ["leave", "ban", None])
+@pytest.mark.parametrize("errcode", ["M_FORBIDDEN", "M_BAD_STATE"])
 def test_somebody_who_is_not_in_the_room_is_out_already(
-    http: Http, backend: Backend, errcode: str, error: str
+    http: Http, backend: Backend, errcode: str, anna: str | None
 ) -> None:
-    http.refuse("POST", KICK, 403, errcode, error)
+    http.refuse("POST", KICK, 403, errcode, "in whatever words")
+    standing(http, anna=anna)
     backend.remove(ROOM, Remove("1", ANNA, "Anna"))
 
 
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        ("You cannot kick user @anna:hs.example.", Refused),
-        (f"{BOT} not in room !room.", RoomUnsettled),
-        ("You don't have permission", Refused),
-    ],
-)
+@pytest.mark.parametrize("anna", ["join", "invite", "knock"])
+@pytest.mark.parametrize("own", ["join", "leave", None])
 def test_somebody_who_cannot_be_removed_says_why(
-    http: Http, backend: Backend, error: str, kind: type[ProviderError]
+    http: Http, backend: Backend, anna: str, own: str | None
 ) -> None:
-    http.refuse("POST", KICK, 403, "M_FORBIDDEN", error)
-    with pytest.raises(kind):
+    http.refuse("POST", KICK, 403, "M_FORBIDDEN", "not in the room, in whatever words")
+    standing(http, own=own, anna=anna)
+    with pytest.raises(Refused if own == "join" else RoomUnsettled, match=r"power|acting"):
         backend.remove(ROOM, Remove("1", ANNA, "Anna"))
 
 
@@ -197,9 +236,17 @@ def test_an_account_that_is_out_of_the_room_asks_for_another_look(
     http: Http, backend: Backend, action: Any, event: str
 ) -> None:
     http.on("PUT", f"{STATE}/{event}/", NOT_IN_ROOM, 403)
+    standing(http, own=None)
     do = {SetName: backend.set_name, SetTopic: backend.set_topic, SetPicture: backend.set_picture}
     with pytest.raises(RoomUnsettled):
         do[type(action)](ROOM, action)
+
+
+def test_a_refused_change_of_a_room_it_is_in_is_a_no(http: Http, backend: Backend) -> None:
+    http.on("PUT", f"{STATE}/m.room.name/", NOT_IN_ROOM, 403)
+    standing(http)
+    with pytest.raises(Refused):
+        backend.set_name(ROOM, SetName("New"))
 
 
 # Details
@@ -244,7 +291,7 @@ def test_a_list_of_levels_that_is_too_large_is_made_smaller(http: Http, backend:
     users = {f"@s{number}:hs.example": 10 for number in range(3)}
     http.on("GET", f"{STATE}/m.room.power_levels/", {"users": users})
     http.refuse("PUT", f"{STATE}/m.room.power_levels/", 413, "M_TOO_LARGE")
-    http.on("PUT", f"{STATE}/m.room.power_levels/", {})
+    http.on("PUT", f"{STATE}/m.room.power_levels/", {"event_id": "$e"})
     backend.set_levels(ROOM, SetLevels({ANNA: 50}))
     assert http.sent() == {"users": {ANNA: 50}, "users_default": 10}
 
@@ -265,16 +312,249 @@ def test_levels_that_are_right_already_are_not_written(http: Http, backend: Back
     assert len(http.asked) == 1
 
 
+# The acting account
+
+ROOM_STATE = f"{ADMIN}/v1/rooms/{R}/state"
+TAKE = f"{ADMIN}/v1/rooms/{R}/make_room_admin"
+ENTER = f"{CLIENT}/rooms/{R}/join"
+
+
+def old_room(
+    http: Http, own: str | None, *, by: str = BOT, creator: str = BOT, level: int = 50
+) -> None:
+    """A room of version 10 in which the acting account is so, and somebody else is in."""
+    seen = [
+        ("m.room.create", "", creator, {"room_version": "10"}),
+        ("m.room.power_levels", "", creator, {"users": {BOT: level, "@prof:hs.example": 100}}),
+        ("m.room.member", "@prof:hs.example", "@prof:hs.example", {"membership": "join"}),
+    ]
+    if own is not None:
+        seen.append(("m.room.member", BOT, by, {"membership": own}))
+    keys = ("type", "state_key", "sender", "content")
+    http.on("GET", ROOM_STATE, {"state": [dict(zip(keys, one, strict=True)) for one in seen]})
+
+
+@pytest.mark.parametrize("creator", [BOT, "@prof:hs.example"])
+def test_a_banned_account_is_told_and_nothing_is_done(
+    http: Http, backend: Backend, creator: str
+) -> None:
+    old_room(http, "ban", by="@prof:hs.example", creator=creator)
+    with pytest.raises(Refused, match=r"@prof:hs\.example banned") as caught:
+        backend.repair_power(ROOM, RepairPower())
+    assert caught.value.errcode == "COMMWEB_BANNED"
+    assert http.asked == [f"GET {ROOM_STATE}"]
+
+
+@pytest.mark.parametrize("own", ["leave", "knock", None, "join"])
+def test_a_room_that_somebody_else_created_is_not_taken(
+    http: Http, backend: Backend, own: str | None
+) -> None:
+    old_room(http, own, creator="@prof:hs.example", level=0)
+    with pytest.raises(Refused, match="raise it" if own == "join" else f"invite {BOT} again"):
+        backend.repair_power(ROOM, RepairPower())
+    assert http.asked == [f"GET {ROOM_STATE}"]
+
+
+@pytest.mark.parametrize("own", ["leave", "invite", None, "join"])
+def test_power_in_its_own_room_is_taken_back(http: Http, backend: Backend, own: str | None) -> None:
+    old_room(http, own, level=0)
+    http.on("POST", TAKE, {})
+    http.on("POST", ENTER, {"room_id": "!room"})
+    backend.repair_power(ROOM, RepairPower())
+    assert http.asked == [f"GET {ROOM_STATE}", f"POST {TAKE}", f"POST {ENTER}"]
+
+
+def test_power_that_is_there_is_left_alone(http: Http, backend: Backend) -> None:
+    old_room(http, "join", level=100)
+    backend.repair_power(ROOM, RepairPower())
+    assert len(http.asked) == 1
+
+
+def test_an_invitation_into_a_room_of_somebody_else_is_accepted_without_taking_power(
+    http: Http, backend: Backend
+) -> None:
+    old_room(http, "invite", creator="@prof:hs.example")
+    http.on("POST", ENTER, {"room_id": "!room"})
+    backend.repair_power(ROOM, RepairPower())
+    assert f"POST {TAKE}" not in http.asked
+
+
 def test_lost_power_that_nobody_can_give_back_is_told(http: Http, backend: Backend) -> None:
-    http.refuse("POST", f"{ADMIN}/v1/rooms/{R}/make_room_admin", 400)
-    http.refuse("POST", f"{CLIENT}/rooms/{R}/join", 403, "M_FORBIDDEN")
+    old_room(http, "leave")
+    http.refuse("POST", TAKE, 400)
+    http.refuse("POST", ENTER, 403, "M_FORBIDDEN")
     with pytest.raises(Refused, match=f"invite {BOT} again"):
         backend.repair_power(ROOM, RepairPower())
+
+
+def test_power_in_a_room_that_is_gone_is_not_asked_for(http: Http, backend: Backend) -> None:
+    http.refuse("GET", ROOM_STATE, 404, "M_NOT_FOUND")
+    with pytest.raises(RoomGone):
+        backend.repair_power(ROOM, RepairPower())
+    with pytest.raises(RoomGone):
+        backend.accept_invitation(ROOM)
+
+
+@pytest.mark.parametrize(
+    ("own", "joins"), [("invite", True), ("leave", False), ("ban", False), (None, False)]
+)
+def test_only_an_invitation_is_accepted(
+    http: Http, backend: Backend, own: str | None, joins: bool
+) -> None:
+    old_room(http, own)
+    if joins:
+        http.on("POST", ENTER, {"room_id": "!room"})
+        backend.accept_invitation(ROOM)
+    else:
+        with pytest.raises(Refused, match="not invited"):
+            backend.accept_invitation(ROOM)
+    assert (f"POST {ENTER}" in http.asked) is joins
+
+
+@pytest.mark.parametrize("own", ["leave", "ban", None, "join"])
+def test_leaving_is_done_when_it_is_out(http: Http, backend: Backend, own: str | None) -> None:
+    http.refuse("POST", f"{CLIENT}/rooms/{R}/leave", 403, "M_FORBIDDEN")
+    old_room(http, own)
+    if own == "join":
+        with pytest.raises(Refused):
+            backend.leave(ROOM)
+    else:
+        backend.leave(ROOM)
+
+
+# The list of rooms
+
+LIST = f"{ADMIN}/v1/rooms?from={{}}&limit=500"
+
+
+def page(http: Http, start: int, ids: list[str], next_batch: Any, creator: str = BOT) -> None:
+    rooms = [{"room_id": one, "name": one, "creator": creator, "joined_members": 3} for one in ids]
+    http.on("GET", LIST.format(start), {"rooms": rooms, "next_batch": next_batch})
+
+
+def first_event(http: Http, room_id: str, content: dict[str, Any], sender: str = BOT) -> None:
+    path = f"{ADMIN}/v1/rooms/{quote(room_id, safe='')}/state?type=m.room.create"
+    event = {"type": "m.room.create", "state_key": "", "sender": sender, "content": content}
+    http.on("GET", path, {"state": [event]})
+    own = f"{CLIENT}/rooms/{quote(room_id, safe='')}/state/m.room.member/{quote(BOT, safe='')}"
+    http.on("GET", own, {"membership": "join"})
+    http.mock.assert_all_requests_are_fired = False
+
+
+def test_its_own_rooms_are_read_page_by_page(http: Http, backend: Backend) -> None:
+    page(http, 0, ["!a", "!known", "!dm"], 3)
+    page(http, 3, ["!theirs"], 4, creator="@eve:hs.example")
+    page(http, 4, ["!b"], None)
+    content = {"org.commweb.creation_key": KEY, "org.commweb.origin": {"course": "42"}}
+    first_event(http, "!a", content)
+    first_event(http, "!b", content, sender="@eve:hs.example")
+    first_event(http, "!dm", {})
+    found = list(backend.own_rooms(frozenset({"!known"})))
+    assert found == [OwnRoom("!a", "!a", KEY, {"course": "42"}, 2)]
+    assert not any("known" in asked or "theirs" in asked for asked in http.asked)
+
+
+def test_each_of_its_own_rooms_is_asked_for_as_it_is_read(http: Http, backend: Backend) -> None:
+    page(http, 0, ["!a", "!b"], None)
+    for room_id in ("!a", "!b"):
+        first_event(http, room_id, {"org.commweb.creation_key": KEY})
+    rooms = iter(backend.own_rooms())
+    assert next(rooms).remote_id == "!a"
+    assert len(http.asked) == 3
+
+
+@pytest.mark.parametrize("next_batch", [0, -5, True, "1", None, {}, 1.5])
+def test_a_list_that_goes_in_circles_ends(http: Http, backend: Backend, next_batch: Any) -> None:
+    page(http, 0, ["!a"], next_batch)
+    first_event(http, "!a", {"org.commweb.creation_key": KEY})
+    assert [one.remote_id for one in backend.own_rooms()] == ["!a"]
+
+
+def test_a_list_that_repeats_itself_for_ever_ends(http: Http, backend: Backend) -> None:
+    for start in range(4):
+        page(http, start, ["!a"], start + 1)
+    first_event(http, "!a", {"org.commweb.creation_key": KEY})
+    assert [one.remote_id for one in backend.own_rooms()] == ["!a"]
+    assert sum("limit=500" in asked for asked in http.asked) == 2
+
+
+@pytest.mark.parametrize("rooms", [None, {}, "x", [5, None, {}, {"room_id": 5, "creator": BOT}]])
+def test_a_list_of_nothing_is_empty(http: Http, backend: Backend, rooms: Any) -> None:
+    http.on("GET", LIST.format(0), {"rooms": rooms, "next_batch": 500})
+    assert list(backend.own_rooms()) == []
 
 
 # Deleting
 
 DELETE = f"{ADMIN}/v2/rooms/{R}"
+ORIGIN = {"course": "42", "group": ""}
+
+
+def made_for(
+    http: Http, *, sender: str = BOT, key: Any = KEY, origin: Any = None, complete: bool = True
+) -> None:
+    """What the room's first event says."""
+    state = events(sender=sender, key=key, complete=complete, age=10**6)
+    state[0]["content"]["org.commweb.origin"] = ORIGIN if origin is None else origin
+    http.on("GET", ROOM_STATE, {"state": state})
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"sender": "@eve:hs.example"},
+        {"key": None},
+        {"key": 5},
+        {"key": "another key", "origin": {"course": "43", "group": ""}},
+        {"key": "another key", "origin": {"course": 42}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("slug", ["", "algebra"])
+def test_a_room_that_is_not_ours_for_this_course_is_never_deleted(
+    http: Http, backend: Backend, strange: dict[str, Any], slug: str
+) -> None:
+    made_for(http, **strange)
+    with pytest.raises(Refused, match="did not create") as caught:
+        backend.delete(ROOM, DeleteRoom(slug=slug))
+    assert caught.value.errcode == "COMMWEB_NOT_OURS"
+    assert all(asked.startswith("GET") for asked in http.asked)
+
+
+@pytest.mark.parametrize("ours", [{"key": "a later one"}, {"origin": {"course": "43"}}], ids=str)
+def test_a_room_of_ours_is_known_by_its_key_or_its_course(
+    http: Http, backend: Backend, ours: dict[str, Any]
+) -> None:
+    made_for(http, **ours)
+    http.on("DELETE", DELETE, {"delete_id": "d1"})
+    assert backend.delete(ROOM, DeleteRoom()) == "d1"
+
+
+def test_a_room_that_is_gone_is_not_deleted_again(http: Http, backend: Backend) -> None:
+    http.refuse("GET", ROOM_STATE, 404, "M_NOT_FOUND")
+    assert backend.delete(ROOM, DeleteRoom()) is None
+
+
+def test_a_half_made_room_that_got_complete_stays(http: Http, backend: Backend) -> None:
+    made_for(http)
+    with pytest.raises(RoomUnsettled):
+        backend.delete(ROOM, DeleteRoom(slug="algebra"))
+    assert all(asked.startswith("GET") for asked in http.asked)
+
+
+@pytest.mark.parametrize(("creator", "goes"), [(BOT, True), ("@eve:hs.example", False)])
+def test_of_a_room_without_events_the_list_of_rooms_knows_the_creator(
+    http: Http, backend: Backend, creator: str, goes: bool
+) -> None:
+    http.on("GET", ROOM_STATE, {"state": []})
+    http.on("GET", f"{ADMIN}/v1/rooms/{R}", {"room_id": "!room", "creator": creator})
+    if goes:
+        http.refuse("GET", ALIAS, 404, "M_NOT_FOUND")
+        http.on("DELETE", DELETE, {"delete_id": "d1"})
+        assert backend.delete(ROOM, DeleteRoom(slug="algebra")) == "d1"
+    else:
+        with pytest.raises(Refused):
+            backend.delete(ROOM, DeleteRoom(slug="algebra"))
 
 
 def status_of(delete_id: str) -> str:
@@ -282,6 +562,7 @@ def status_of(delete_id: str) -> str:
 
 
 def test_a_deletion_is_asked_for_and_then_looked_at(http: Http, backend: Backend) -> None:
+    made_for(http)
     http.on("DELETE", DELETE, {"delete_id": "d1"})
     assert backend.delete(ROOM, DeleteRoom()) == "d1"
     assert http.sent() == {"purge": True, "block": False}
@@ -295,12 +576,14 @@ def test_a_deletion_that_failed_or_was_forgotten_is_asked_for_again(
 ) -> None:
     http.on("GET", status_of("d1"), {"status": "failed"})
     http.refuse("GET", status_of("d2"), 404, "M_NOT_FOUND")
+    made_for(http)
     http.on("DELETE", DELETE, {"delete_id": "d3"})
     assert backend.delete(ROOM, DeleteRoom("d1")) == "d3"
     assert backend.delete(ROOM, DeleteRoom("d2")) == "d3"
 
 
 def test_a_deletion_that_runs_already_is_found(http: Http, backend: Backend) -> None:
+    made_for(http)
     http.refuse("DELETE", DELETE, 400, "M_UNKNOWN", "Purge already in progress")
     results = [{"delete_id": "d0", "status": "failed"}, {"delete_id": "d1", "status": "active"}]
     http.on("GET", f"{ADMIN}/v2/rooms/{R}/delete_status", {"results": results})
@@ -406,10 +689,69 @@ def test_an_old_half_made_room_is_found_as_it_is(http: Http, backend: Backend) -
 
 
 def test_the_alias_of_a_half_made_room_goes_before_the_room(http: Http, backend: Backend) -> None:
+    found_room(http, events(complete=False, age=61_000))
     http.on("DELETE", ALIAS, {})
     http.on("DELETE", DELETE, {"delete_id": "d"})
     assert backend.delete(ROOM, DeleteRoom(slug="algebra")) == "d"
-    assert ["directory" in asked for asked in http.asked] == [True, False]
+    assert [asked for asked in http.asked if asked.startswith("DELETE")] == [
+        f"DELETE {ALIAS}",
+        f"DELETE {DELETE}",
+    ]
+
+
+def test_an_alias_that_names_another_room_by_now_is_left_alone(
+    http: Http, backend: Backend
+) -> None:
+    http.on("GET", ROOM_STATE, {"state": events(complete=False, age=61_000)})
+    http.on("GET", ALIAS, {"room_id": "!another"})
+    http.on("DELETE", DELETE, {"delete_id": "d"})
+    assert backend.delete(ROOM, DeleteRoom(slug="algebra")) == "d"
+    assert f"DELETE {ALIAS}" not in http.asked
+
+
+def test_a_complete_room_stays_complete_without_us(http: Http, backend: Backend) -> None:
+    state = events(complete=True, age=10**9)
+    for event in state:
+        if event["type"] == "m.room.member":
+            event["content"] = {"membership": "leave"}
+    found_room(http, state)
+    assert find(backend, 1.0) == FoundRoom("!room", complete=True)
+
+
+def test_an_alias_of_no_room_is_in_our_way(http: Http, backend: Backend) -> None:
+    http.on("GET", ALIAS, {"room_id": "!room"})
+    http.refuse("GET", ROOM_STATE, 404, "M_NOT_FOUND")
+    http.refuse("GET", f"{ADMIN}/v1/rooms/{R}", 404, "M_NOT_FOUND")
+    with pytest.raises(RoomUnsettled):
+        find(backend)
+    assert find(backend, 1.0) == FoundRoom("!room", complete=False)
+    http.on("DELETE", ALIAS, {})
+    assert backend.delete(ROOM, DeleteRoom(slug="algebra")) is None
+    assert http.asked[-1] == f"DELETE {ALIAS}"
+
+
+@pytest.mark.parametrize("creator", [None, 5, ""])
+def test_a_list_that_does_not_say_the_creator_decides_nothing(
+    http: Http, backend: Backend, creator: Any
+) -> None:
+    found_room(http, [])
+    http.on("GET", f"{ADMIN}/v1/rooms/{R}", {"room_id": "!room", "creator": creator})
+    with pytest.raises(Unreachable):
+        find(backend, 1.0)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410, 500, 502])
+@pytest.mark.parametrize("errcode", ["", "M_UNKNOWN", "M_UNRECOGNIZED"])
+def test_an_odd_answer_about_the_alias_makes_no_second_room(
+    http: Http, backend: Backend, status: int, errcode: str
+) -> None:
+    capable(http)
+    http.refuse("POST", f"{CLIENT}/createRoom", 400, "M_ROOM_IN_USE")
+    http.on("GET", ALIAS, {"errcode": errcode} if errcode else {}, status)
+    with pytest.raises(Unreachable):
+        backend.create(NEW, create())
+    with pytest.raises(Unreachable):
+        find(backend, 1.0)
 
 
 def test_a_half_made_room_in_the_way_is_left_to_the_next_try(http: Http, backend: Backend) -> None:

@@ -109,6 +109,10 @@ def test_an_account_elsewhere_in_a_room_that_is_not_federated_is_a_reason(
 ) -> None:
     error = {"errcode": "M_FORBIDDEN", "error": "This room has been marked as unfederatable."}
     http.on("POST", f"{CLIENT}/rooms/%21room/invite", error, 403)
+    state = f"{CLIENT}/rooms/%21room/state"
+    http.on("GET", f"{state}/m.room.member/{quote(BOT, safe='')}", {"membership": "join"})
+    http.refuse("GET", f"{state}/m.room.member/{quote(AWAY, safe='')}", 404, "M_NOT_FOUND")
+    http.on("GET", f"{state}/m.room.create/", {"m.federate": False})
     room = RoomRef("1", "", "00", "!room")
     with pytest.raises(Refused, match="of another homeserver"):
         backend.join(room, Join("1", AWAY, "Anna", by_invitation=True))
