@@ -20,14 +20,17 @@ from commweb.database import Database
 from commweb.encryption import Sealer, Secret
 from commweb.errors import EncryptionError
 from commweb.i18n import gettext as _
+from commweb.i18n import joined
 from commweb.models import Connection as Row
 from commweb.models import now
+from commweb.servers import Elsewhere, settle
 
 __all__ = ["OK", "SIGN_IN_NEEDED", "Session", "StoredTokens", "TokenPair", "TokenStore"]
 
 OK = "ok"
 SIGN_IN_NEEDED = "sign_in_needed"
-# What every new session starts with, and what a forgotten one keeps nothing of.
+# What every new session starts with, and what a forgotten one keeps nothing of. The server's name
+# stays: it says where the rooms are.
 FRESH: Mapping[str, Any] = MappingProxyType(
     {
         "previous": None,
@@ -48,7 +51,7 @@ ANSWERED_FOR = timedelta(minutes=1)
 FORGOTTEN: Mapping[str, Any] = MappingProxyType(
     {
         **dict.fromkeys(("access", "refresh", "expires_at", "lifetime_seconds", "device_id")),
-        **dict.fromkeys(("user_id", "server_name", "set_at", "set_by")),
+        **dict.fromkeys(("user_id", "set_at", "set_by")),
         "base_url": "",
     }
 )
@@ -82,6 +85,7 @@ class Session:
     user_id: str | None
     server_name: str | None
     set_at: datetime | None
+    device_id: str | None = None
     blocked_until: datetime | None = None
     trouble_code: str | None = None
     trouble: str | None = None
@@ -112,7 +116,8 @@ class TokenStore(Protocol):
         """The server asked everybody to wait until then."""
 
     def set_identity(self, generation: int, user_id: str, server_name: str) -> None:
-        """Remember whose session it is (from whoami)."""
+        """Remember whose session it is (from whoami). A session of another server than the one
+        the rooms are on is not used: ``sign_in_needed`` says so, until somebody confirms it."""
 
     def stop(self, code: str, sentence: str) -> None:
         """The server or the acting account stops every room; say so until `go_on`."""
@@ -201,8 +206,18 @@ class StoredTokens:
 
     def set_identity(self, generation: int, user_id: str, server_name: str) -> None:
         with self._database.write() as connection:
-            self._update(
-                connection, self._own(generation), user_id=user_id, server_name=server_name
+            row = self._row(connection, lock=True)
+            if row is None or (row.generation, row.instance) != (generation, self._instance):
+                return
+            if (row.user_id, row.server_name) == (user_id, server_name):
+                return
+            other = settle(connection, self._provider, row.server_name, server_name, allowed=False)
+            if other is None:
+                self._update(connection, user_id=user_id, server_name=server_name)
+                return
+            self._update(connection, state=SIGN_IN_NEEDED, reason=_unconfirmed(other))
+            audit.record(
+                connection, actor="", action="session.another_server", subject=self._provider
             )
 
     def stop(self, code: str, sentence: str) -> None:
@@ -248,12 +263,16 @@ class StoredTokens:
         lifetime_seconds: int | None = None,
         user_id: str | None = None,
         device_id: str | None = None,
+        allow_new_server: bool = False,
     ) -> None:
         """An admin's own tokens, in the transaction of the settings they belong to.
 
         None keeps what is stored, if it is stored for the same ``base_url`` (and was not copied
         from another installation). Raises the generation, clears lease and previous, sets the
         state to ok. Nothing given and the same server: changes nothing.
+
+        ``allow_new_server``: an account of another server than the one the rooms are on is meant;
+        all rooms and accounts are asked for anew there. Otherwise raises `AnotherServer`.
         """
         row = self._row(connection, lock=True)
         same_server = row is not None and row.base_url == base_url
@@ -275,9 +294,15 @@ class StoredTokens:
                 "expires_at": expires_at,
                 "lifetime_seconds": lifetime_seconds,
                 "user_id": user_id,
-                "server_name": user_id.partition(":")[2] if user_id else None,
                 "device_id": device_id,
             }
+            name = user_id.partition(":")[2] if user_id else ""
+            if name:
+                old = row.server_name if row is not None else None
+                found = settle(connection, self._provider, old, name, allowed=allow_new_server)
+                if found is not None:
+                    raise found.error()
+                values["server_name"] = name
         self._put(connection, row, values)
 
     def clear(self, connection: Connection) -> None:
@@ -337,12 +362,23 @@ class StoredTokens:
             user_id=row.user_id,
             server_name=row.server_name,
             set_at=row.set_at,
+            device_id=row.device_id,
             blocked_until=row.blocked_until,
             trouble_code=row.trouble_code,
             trouble=row.trouble,
             trouble_since=row.trouble_since,
             answered_at=row.answered_at,
         )
+
+
+def _unconfirmed(found: Elsewhere) -> str:
+    return joined(
+        [
+            _("The stored tokens are for %(new)s.", new=found.new),
+            found.sentence(),
+            _("Enter the tokens again, and confirm the change."),
+        ]
+    )
 
 
 def _clock(connection: Connection) -> datetime:

@@ -4,6 +4,7 @@
 
     CommWebError
     ├── MisuseError              the host wired us wrongly; the sentence says what to do
+    │   └── AnotherServer        tokens of another server than the rooms are on
     ├── HostError                the host failed to answer; nothing may be concluded from it
     │   └── WrongAnswer          the host answered another type than promised; a MisuseError too
     ├── SettingsError
@@ -31,6 +32,7 @@ from __future__ import annotations
 
 __all__ = [
     "AddressRefused",
+    "AnotherServer",
     "CommWebError",
     "EncryptionError",
     "HostError",
@@ -65,6 +67,21 @@ class CommWebError(Exception):
 
 class MisuseError(CommWebError, RuntimeError):
     """The extension is used in a way that cannot work; the message says what to do."""
+
+
+class AnotherServer(MisuseError):
+    """Tokens of the server ``new`` were given while ``rooms`` rooms and ``accounts`` accounts are
+    on ``old``, and nobody said that they are to be created anew."""
+
+    def __init__(self, old: str, new: str, rooms: int, accounts: int) -> None:
+        super().__init__(
+            f"These tokens are for {new}, but {rooms} rooms and {accounts} accounts are on {old}. "
+            "Pass allow_new_server=True to have them created anew; the old rooms stay as they are."
+        )
+        self.old, self.new, self.rooms, self.accounts = old, new, rooms, accounts
+
+    def __reduce__(self) -> tuple[type[AnotherServer], tuple[str, str, int, int]]:
+        return type(self), (self.old, self.new, self.rooms, self.accounts)
 
 
 class HostError(CommWebError):

@@ -196,9 +196,16 @@ class CommWeb:
         device_id: str | None = None,
         secrets: Mapping[str, str] | None = None,
         actor: str = "",
+        allow_new_server: bool = False,
     ) -> None:
         """Save a provider's settings and, where given, the tokens of its session and the
-        ``secrets`` of its own by field name.
+        ``secrets`` of its own by field name. Nobody is asked: a session that is replaced goes on
+        living on its server.
+
+        With ``user_id`` the server's name is known before its first answer. An account of another
+        server than the one the rooms are on raises `commweb.errors.AnotherServer` (a
+        `MisuseError`, with the numbers); ``allow_new_server=True`` has everything created anew
+        there, and the old rooms stay as they are.
 
         Raises `commweb.errors.UnknownSetting` for a key, or a secret, that the provider does not
         have.
@@ -214,6 +221,7 @@ class CommWeb:
             device_id=device_id,
             secrets={name: Secret(value) for name, value in (secrets or {}).items()},
             actor=actor,
+            allow_new_server=allow_new_server,
         )
 
     def connection_state(self, provider: str) -> str | None:

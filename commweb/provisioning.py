@@ -38,11 +38,13 @@ def configure(
     device_id: str | None = None,
     secrets: Mapping[str, Secret] | None = None,
     actor: str = "",
+    allow_new_server: bool = False,
 ) -> None:
     """Save settings and, where given, the tokens of the provider's session and the ``secrets`` of
-    its own by field name, in one transaction.
+    its own by field name, in one transaction. No request is made.
 
-    Raises `UnknownSetting` for a key, or a secret, that the provider does not have.
+    ``allow_new_server``: ``user_id`` is an account of another server than the one the rooms are
+    on; everything is created anew there. Raises `AnotherServer` where that was not said, and `UnknownSetting` for a key, or a secret, that the provider does not have.
     """
     provider = known_provider(state, provider_id)
     before = state.values(provider).values
@@ -75,6 +77,7 @@ def configure(
             lifetime_seconds=int(expires_in_seconds) if expires_in_seconds else None,
             user_id=user_id,
             device_id=device_id,
+            allow_new_server=allow_new_server,
         )
         follow_settings(connection, provider, before, merged)
 

@@ -20,6 +20,7 @@ from commweb.errors import HostError
 from commweb.host import Course, Group
 from commweb.models import Change, CourseChoice, MemberRow, RoomRow, now
 from commweb.places import in_order
+from commweb.servers import connected, here
 from commweb.state import State
 from commweb.sync.choices import choice_of, insert_into
 from commweb.sync.desired import Choice, rooms
@@ -208,12 +209,14 @@ def _next_boundary(course: Course, at: datetime) -> datetime | None:
 
 
 def _mark(connection: Connection, course_id: str, wanted: Iterable[tuple[str, str]]) -> None:
-    """Upsert the wanted rooms, and ask for every room of the course to be looked at."""
+    """Upsert the wanted rooms, on the server that is connected now, and ask for every room of
+    the course there to be looked at."""
     connection.execute(
         update(RoomRow)
         .where(
             in_order(
                 RoomRow.course_id == course_id,
+                here(),
                 or_(RoomRow.wanted, RoomRow.synced_revision < RoomRow.revision),
             )
         )
@@ -221,7 +224,11 @@ def _mark(connection: Connection, course_id: str, wanted: Iterable[tuple[str, st
     )
     for group_id, provider in wanted:
         statement = insert_into(connection, RoomRow).values(
-            course_id=course_id, group_id=group_id, provider=provider, wanted=True
+            course_id=course_id,
+            group_id=group_id,
+            provider=provider,
+            server_name=connected(provider),
+            wanted=True,
         )
         connection.execute(
             statement.on_conflict_do_update(

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from commweb.models import RoomRow
 from commweb.places import in_order
+from commweb.servers import here
 from commweb.state import State
 from commweb.sync.changes import fold
 from commweb.sync.run import look
@@ -21,6 +22,7 @@ DONE = ("ready", "read_only", "off")
 
 def _rooms(state: State, course_ids: Sequence[str]) -> list[Any]:
     query = select(RoomRow.id, RoomRow.course_id, RoomRow.group_id, RoomRow.provider)
+    query = query.where(here())
     if course_ids:
         query = query.where(RoomRow.course_id.in_(course_ids))
     with state.database.read() as connection:

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from commweb.errors import LeaseLost
 from commweb.models import Base, CreationAttempt, MemberRow, PastAccount, RoomRow, now
 from commweb.models import Connection as SessionRow
+from commweb.servers import here
 from commweb.sync.known import Applied, AppliedMember, Intended
 
 __all__ = [
@@ -96,6 +97,7 @@ def _due(providers: Sequence[str], at: datetime) -> Any:
     return (
         RoomRow.synced_revision < RoomRow.revision,
         RoomRow.provider.in_(providers),
+        here(),
         or_(RoomRow.next_attempt_at.is_(None), RoomRow.next_attempt_at <= at),
         or_(RoomRow.lease.is_(None), RoomRow.lease_until < at),
     )

@@ -31,6 +31,7 @@ from commweb.i18n import gettext as _
 from commweb.models import now
 from commweb.providers.base import Backend
 from commweb.providers.rooms import AccountFacts, EnsureAccount
+from commweb.servers import require_connected
 from commweb.sync.account_choices import Choices, Learned
 from commweb.sync.choose_account import (
     CLAIM,
@@ -325,6 +326,7 @@ class Seating:
         """
         known = choices.known
         if connection is not None:
+            require_connected(connection, self.provider, self.backend.server_name)
             self._store(connection, choices)
             known = accounts(connection, self.provider, choices.picks, self.backend.server_name)
         seats = tuple(

@@ -16,6 +16,7 @@ from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
 from commweb.models import Account, MemberRow, RoomRow
 from commweb.providers.base import Provider
+from commweb.servers import here
 from commweb.state import State
 from commweb.sync.identity import level_map, rules_of
 from commweb.sync.reading import read_course
@@ -122,6 +123,7 @@ def _left_out(state: State, provider: Provider, wanted: Mapping[str, Any]) -> It
             RoomRow.wanted,
             Account.provider == provider.id,
             Account.origin == "created",
+            here(Account),
             MemberRow.state.in_(("adding", "in", "invited")),
         )
     )
