@@ -44,7 +44,8 @@ def configure(
     its own by field name, in one transaction. No request is made.
 
     ``allow_new_server``: ``user_id`` is an account of another server than the one the rooms are
-    on; everything is created anew there. Raises `AnotherServer` where that was not said, and `UnknownSetting` for a key, or a secret, that the provider does not have.
+    on; everything is created anew there. Raises `AnotherServer` where that was not said, and
+    `UnknownSetting` for a key, or a secret, that the provider does not have.
     """
     provider = known_provider(state, provider_id)
     before = state.values(provider).values
