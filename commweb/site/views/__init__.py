@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from werkzeug.routing import IntegerConverter, Map
 
 from commweb.site import comm
@@ -45,7 +46,7 @@ def _forms_only() -> None:
     """Refuse a POST to the site's own pages that is no form: JSON holds more than strings, and a
     form without any field would be read as one whose boxes are all unchecked."""
     if request.method == "POST" and not request.form and "commweb" not in request.blueprints:
-        abort(400)
+        abort(400, description=_("The form arrived empty. Reload the page and try again."))
 
 
 def _home() -> ResponseReturnValue:

@@ -181,3 +181,11 @@ def test_the_icon_is_there(school):
     with school.app.test_client().get("/static/favicon.svg") as answer:
         assert answer.status_code == 200
     assert "/static/favicon.svg" in school.browser().get("/login").text
+
+
+@pytest.mark.parametrize("path", ["/courses/1/edit", "/logout", "/language"])
+def test_a_form_without_any_field_is_refused_in_words(make_site, path):
+    with make_site(WTF_CSRF_ENABLED=False) as app:
+        answer = app.test_client().post(path, json={"full_name": "X"})
+        assert answer.status_code == 400
+        assert "The form arrived empty. Reload the page and try again." in answer.text
