@@ -15,6 +15,7 @@ from commweb.site import db
 from commweb.site.access import may_edit, may_view
 from commweb.site.login import login_address, visitor
 from commweb.site.models import Course, Enrolment, Group, GroupMode, Picture, Role, User
+from commweb.site.passwords import passwords
 
 __all__ = ["CourseSite", "as_person"]
 
@@ -81,6 +82,11 @@ class CourseSite(Host):
     def person(self, id: str) -> commweb.Person | None:
         user = _user(id)
         return as_person(user) if user else None
+
+    def check_password(self, person: commweb.Person, password: str) -> bool:
+        user = _user(person.id)
+        stored = user.password_hash if user is not None and user.active else None
+        return passwords().match(stored, password)
 
 
 def as_person(user: User) -> commweb.Person:

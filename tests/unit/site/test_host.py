@@ -14,6 +14,7 @@ from commweb.site.host import CourseSite
 from commweb.site.images import check_image
 from commweb.site.models import Course, Group, GroupMode, Picture, User
 from commweb.testing import HostContract
+from tests.unit.site.conftest import PEOPLE_PASSWORD
 from tests.unit.site.pictures import picture
 
 
@@ -154,3 +155,24 @@ def test_who_is_logged_in_is_known_and_others_are_sent_to_the_login_page(school)
     with school.app.test_request_context():
         assert CourseSite().current_person() is None
         assert CourseSite().login_url("/courses/1") == "/login?next=/courses/1"
+
+
+def test_a_password_is_that_of_the_person_who_is_active(host, school):
+    person = host.person(str(school.person_id("student1")))
+    assert host.check_password(person, PEOPLE_PASSWORD) is True
+    assert host.check_password(person, "another") is False
+    db.session.get(User, school.person_id("student1")).active = False
+    db.session.commit()
+    assert host.check_password(person, PEOPLE_PASSWORD) is False
+
+
+def test_who_has_no_password_or_is_gone_matches_none(host, school):
+    newcomer = User("newcomer", "New Comer")
+    db.session.add(newcomer)
+    db.session.commit()
+    person = host.person(str(newcomer.id))
+    for typed in ("", "anything", "None"):
+        assert host.check_password(person, typed) is False
+    db.session.delete(newcomer)
+    db.session.commit()
+    assert host.check_password(person, "anything") is False
