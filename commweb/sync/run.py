@@ -234,8 +234,11 @@ def _finish(progress: Progress, hands: Hands, seen: Look, *, deleting: bool) -> 
         attempts = record.attempts + 1 if known else 1
         again = again.sooner(_in(retry_seconds(attempts)))
     unsure, until = _still_unsure(record, late=hands.late)
-    if unsure:
-        again = again.sooner(until or _in(SOON_SECONDS))
+    if until is not None:
+        again = again.sooner(until)
+    elif unsure and attempts < 2:
+        # What fails every time is not tried every few seconds.
+        again = again.sooner(_in(SOON_SECONDS))
     done = not undone and seen.hold is None
     values: dict[str, Any] = {
         "status": _status(seen, progress),

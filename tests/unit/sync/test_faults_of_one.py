@@ -221,7 +221,7 @@ def test_people_of_a_homeserver_that_does_not_answer_wait_and_others_come_in(
         server.accounts[f"@{name}:dead"] = name
     provider.trouble["join"] = dead
     away = [
-        replace(student(name), person=person(name, matrix_user_id=f"@{name}:dead"))
+        replace(student(name), person=person(name, accounts={"simulated": f"@{name}:dead"}))
         for name in ("abe", "bea", "cyd")
     ]
     course.enrol(*away, teacher("ada"), student("zoe"))

@@ -1,0 +1,188 @@
+"""Nothing is asked of a homeserver on a lease that may be over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from commweb.errors import LeaseLost
+from commweb.models import RoomRow, now
+from commweb.sync.leases import Lease, awake_seconds
+from commweb.sync.records import LEASE_SECONDS, UNSURE, claim
+from tests.simulated import SimulatedBackend, SimulatedProvider, SimulatedServer
+from tests.sites import Site, student, switched_on, teacher
+from tests.unit.sync.engine import Course
+
+SIM = "simulated"
+
+
+class Watched(SimulatedBackend):
+    """Calls ``server.meanwhile`` (once) just before it does a joining."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def join(self, room: Any, action: Any) -> None:
+        meanwhile, Watching.meanwhile = Watching.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        super().join(room, action)
+
+
+class Watching(SimulatedProvider):
+    meanwhile: Callable[[], None] | None = None
+
+    def backend(self, context: Any) -> SimulatedBackend:
+        return Watched(self.server)
+
+
+@pytest.fixture
+def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
+    Watching.meanwhile = None
+    with switched_on(tmp_path, Watching(server)) as made:
+        yield made
+
+
+@pytest.fixture
+def course(school: Site, server: SimulatedServer) -> Course:
+    made = Course(school, server)
+    made.create(teacher("ada"))
+    return made
+
+
+def taken(course: Course, holder: str = "me") -> Lease:
+    course.set(revision=RoomRow.revision + 1)
+    with course.site.state.database.write() as connection:
+        (room_id,) = claim(connection, holder, [SIM], 1)
+    return Lease(course.site.state.database, room_id, holder)
+
+
+def test_a_lease_lasts_longer_than_any_request() -> None:
+    assert LEASE_SECONDS > 30 + 5
+
+
+def test_a_fresh_lease_is_not_written_again(course: Course) -> None:
+    lease = taken(course)
+    before = course.row.lease_until
+    lease.require(30)
+    assert course.row.lease_until == before
+
+
+def test_a_lease_that_is_shorter_than_an_act_is_renewed_first(course: Course) -> None:
+    lease = taken(course)
+    soon = now() + timedelta(seconds=10)
+    course.set(lease_until=soon)
+    lease._wall_end = soon
+    lease.require(30)
+    until = course.row.lease_until
+    assert until is not None
+    assert (until - now()).total_seconds() > 50
+    assert lease.left() > 50
+
+
+@pytest.mark.parametrize("clock", ["wall", "steady"])
+def test_a_lease_that_is_over_by_one_of_two_clocks_is_over(course: Course, clock: str) -> None:
+    lease = taken(course)
+    if clock == "wall":
+        lease._wall_end = now() - timedelta(seconds=1)
+    else:
+        lease._steady_end = awake_seconds() - 1
+    with pytest.raises(LeaseLost):
+        lease.require(30)
+
+
+def test_a_lease_that_somebody_else_has_is_not_renewed(course: Course) -> None:
+    lease = taken(course)
+    course.set(lease="somebody")
+    lease._wall_end = now() + timedelta(seconds=10)
+    with pytest.raises(LeaseLost):
+        lease.require(30)
+
+
+def test_a_lease_that_ran_out_in_the_database_is_not_renewed(course: Course) -> None:
+    lease = taken(course)
+    course.set(lease_until=now() - timedelta(seconds=1))
+    lease._wall_end = now() + timedelta(seconds=10)
+    with pytest.raises(LeaseLost):
+        lease.require(30)
+
+
+def test_a_clock_that_is_put_back_does_not_lengthen_a_lease(course: Course) -> None:
+    lease = taken(course)
+    lease._wall_end = now() + timedelta(hours=3)
+    assert lease.left() <= LEASE_SECONDS
+
+
+def test_every_write_of_a_run_extends_the_lease(course: Course) -> None:
+    lease = taken(course)
+    lease._wall_end = lease._wall_end - timedelta(seconds=50)
+    assert lease.left() < 11
+    lease.extended(awake_seconds())
+    assert lease.left() > 50
+
+
+def test_nothing_is_asked_once_the_lease_is_over(course: Course, server: SimulatedServer) -> None:
+    """A worker that slept past its lease puts nobody back whom another has removed."""
+
+    def sleeps() -> None:
+        # As if the process had been stopped here: another worker has the room now.
+        server.calls.append("asleep")
+        course.set(lease="another", lease_until=now() + timedelta(seconds=60))
+        for lease in leases:
+            lease._wall_end = now() - timedelta(seconds=1)
+
+    leases: list[Lease] = []
+    made = Lease.__init__
+
+    def remember(self: Lease, *given: Any, **named: Any) -> None:
+        made(self, *given, **named)
+        leases.append(self)
+
+    Watching.meanwhile = sleeps
+    Lease.__init__ = remember  # type: ignore[method-assign]
+    try:
+        course.enrol(teacher("ada"), student("ben"), student("cyd"))
+    finally:
+        Lease.__init__ = made  # type: ignore[method-assign]
+    assert server.calls[server.calls.index("asleep") :] == ["asleep"]
+    assert course.inside == {"ada"}
+
+
+def test_an_act_that_outlived_its_lease_has_the_room_synced_again(course: Course) -> None:
+    lease = taken(course)
+    before = course.row.revision
+    lease._wall_end = now() - timedelta(seconds=1)
+    with pytest.raises(LeaseLost):
+        lease.confirm()
+    row = course.row
+    assert (row.revision, row.unsure, row.next_attempt_at) == (before + 1, UNSURE, None)
+
+
+def test_a_room_whose_worker_was_killed_is_synced_twice(course: Course) -> None:
+    taken(course, "killed")
+    course.set(lease_until=now() - timedelta(seconds=1))
+    course.work()
+    row = course.row
+    assert (row.unsure, row.lease) == (1, None)
+    assert row.next_attempt_at is not None
+    assert 50 < (row.next_attempt_at - now()).total_seconds() <= 60
+    course.time_passes(61)
+    course.work()
+    row = course.row
+    assert (row.unsure, row.synced_revision) == (0, row.revision)
+
+
+def test_a_late_act_of_somebody_else_is_not_forgotten_by_the_run_that_finishes(
+    course: Course,
+) -> None:
+    def late() -> None:
+        with course.site.state.database.write() as connection:
+            connection.execute(update(RoomRow).values(unsure=UNSURE))
+
+    Watching.meanwhile = late
+    course.enrol(teacher("ada"), student("ben"))
+    assert course.row.unsure == UNSURE
