@@ -249,7 +249,7 @@ class SimulatedBackend(Backend):
         made.open_door = action.open_door
         made.origin = dict(action.origin)
         made.default_level = action.default_level
-        made.invite_level = 50
+        made.invite_level = 50 if action.invite_level is None else action.invite_level
         made.levels = {
             key: level
             for key, level in action.levels.items()

@@ -177,6 +177,7 @@ class CreateRoom(Action):
     open_door: bool = False
     invited: tuple[Join, ...] = ()
     default_level: int = 0
+    invite_level: int | None = None
 
     def sentence(self) -> str:
         return _("Create the room %(name)s", name=self.name)

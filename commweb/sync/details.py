@@ -42,7 +42,7 @@ def details(
 ) -> Details:
     """Compare. ``observed`` None: the room is about to be created, with its name and topic."""
     if observed is None:
-        return _newborn(target, applied)
+        return _newborn(target, applied, policy)
     room, coming, respect = target.room, applied.intended, policy.respect_hand_changes
     name = _Way(observed.name, room.name, applied.name, coming.name, respect)
     topic = _Way(observed.topic, room.topic, applied.topic, coming.topic, respect)
@@ -88,7 +88,7 @@ def details(
     )
 
 
-def _newborn(target: Target, applied: Applied) -> Details:
+def _newborn(target: Target, applied: Applied, policy: Policy) -> Details:
     room, coming = target.room, applied.intended
     # An earlier try may have created the room already, with what was intended then.
     record = replace(
@@ -99,7 +99,9 @@ def _newborn(target: Target, applied: Applied) -> Details:
         picture_uri=None,
         read_only=False,
         open_level=None,
-        intended=Intended(room.name, room.topic, read_only=room.read_only),
+        intended=Intended(
+            room.name, room.topic, read_only=room.read_only, invite_level=policy.invite_level
+        ),
     )
     actions = (SetPicture(room.picture),) if room.picture else ()
     return Details(actions, room.read_only or None, record)

@@ -7,7 +7,7 @@ nothing; an empty plan means that the room equals the course.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from commweb.providers.rooms import (
     Action,
@@ -92,6 +92,7 @@ def _newborn(
     invited = () if fast else _invited(target, birth, people)
     default = policy.student_level if policy.student_level < policy.teacher_level else 0
     create = _creation(target, birth, people, invited, open_door=fast, default_level=default)
+    create = replace(create, invite_level=policy.invite_level)
     actions: list[Action] = [*map(_account, invited), create]
     if detail.read_only is not None:
         actions.append(SetLevels({}, {}, detail.read_only, detail.open_level))

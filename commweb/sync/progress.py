@@ -161,7 +161,8 @@ class Progress:
     @property
     def undone_keys(self) -> tuple[str, ...]:
         """What could not be done: ``person:ID`` or the name of a detail."""
-        return tuple(sorted(self._undone))
+        failing = {f"person:{key}" for key, row in self._rows.items() if row["state"] == "failing"}
+        return tuple(sorted(failing | set(self._undone)))
 
     @property
     def notes(self) -> tuple[str, ...]:

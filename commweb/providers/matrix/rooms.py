@@ -254,7 +254,8 @@ def _first_levels(action: CreateRoom, own_id: str, room_version: str, rules: New
     }
     if not creators_are_unlisted(room_version):
         users[own_id] = OWN_LEVEL
-    levels = {"users": users, "invite": min(rules.invite_level, OWN_LEVEL)}
+    invite = rules.invite_level if action.invite_level is None else action.invite_level
+    levels = {"users": users, "invite": min(invite, OWN_LEVEL)}
     return fitting_levels({**levels, "users_default": default} if default else levels)
 
 

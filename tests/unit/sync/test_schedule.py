@@ -248,13 +248,13 @@ def test_while_the_server_answers_nobody_rooms_rest_shortly_and_keep_their_attem
     new_course(school)
     new_course(school, "2")
     provider.up = server.answering = False
-    server.faults = [Unreachable("No connection."), Unreachable("No connection.")]
+    server.down = True
     set_rows(school, attempts=9)
     Worker(school.state).work()
-    assert len(server.calls) == 1  # the other room is not even tried
+    assert server.calls == ["own_rooms", "ensure_account"], "the other room is not even tried"
     row = row_of(school)
     assert (row.attempts, row.status) == (0, "failing")
-    assert row.reason == "No connection."
+    assert row.reason == "The homeserver does not answer."
     assert row.next_attempt_at is not None
     assert (row.next_attempt_at - now()).total_seconds() <= 15
     with school.state.database.read() as connection:

@@ -1,0 +1,270 @@
+"""What a room is believed to be: banned, upgraded, gone, closed in the chat, put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+
+from commweb.models import RoomRow
+from tests.simulated import OWN, SimulatedProvider, SimulatedRoom, SimulatedServer
+from tests.simulated import ObservedMember as Seen
+from tests.sites import Site, student, switched_on, teacher
+from tests.unit.sync.engine import Course
+
+
+@pytest.fixture
+def school(tmp_path: Path, server: SimulatedServer) -> Iterator[Site]:
+    with switched_on(tmp_path, SimulatedProvider(server)) as made:
+        yield made
+
+
+@pytest.fixture
+def course(school: Site, server: SimulatedServer) -> Course:
+    made = Course(school, server)
+    made.create(teacher("ada"), student("ben"))
+    return made
+
+
+# The acting account is banned.
+
+
+def test_a_banned_acting_account_is_said_and_nothing_is_changed(
+    course: Course, server: SimulatedServer
+) -> None:
+    course.room.members[OWN] = Seen("ban", by="@ada:sim")
+    server.calls.clear()
+    course.enrol(teacher("ada"), student("ben"), student("cyd"))
+    assert server.calls == ["observe"]
+    row = course.row
+    assert row.status == "failing"
+    assert row.reason == (
+        "@ada:sim banned the site's account @bot:sim from the room. Lift the ban in the chat; "
+        "the room is synced again then."
+    )
+    course.room.members[OWN] = Seen("invite", by="@ada:sim")
+    course.sync()
+    assert course.inside == {"ada", "ben", "cyd"}
+    assert course.row.status == "ready"
+
+
+# Upgrades.
+
+
+def upgraded(course: Course, by: str = "@ada:sim", **values: object) -> SimulatedRoom:
+    old = course.room
+    new = SimulatedRoom("!newer", "", old.name, old.topic, creator=by, made_by=by)
+    new.members = {by: Seen("join", by_self=True)}
+    new.predecessor, new.levels = old.id, {"@ada:sim": 50}
+    old.replaced_by, old.replaced_by_sender = new.id, by
+    for name, value in values.items():
+        setattr(new, name, value)
+    course.server.rooms[new.id] = new
+    return new
+
+
+def test_the_invitation_into_the_room_that_replaces_ours_is_accepted(course: Course) -> None:
+    new = upgraded(course)
+    new.members[OWN] = Seen("invite", by="@ada:sim")
+    new.levels[OWN] = 100
+    course.sync()
+    row = course.row
+    assert (row.remote_id, row.chain, row.made_by_us) == ("!newer", ["!sim1"], False)
+    assert course.inside == {"ada", "ben"}
+    assert row.status == "ready"
+
+
+def test_a_room_without_power_for_us_is_left_again(course: Course) -> None:
+    new = upgraded(course)
+    new.members[OWN] = Seen("invite", by="@ada:sim")
+    course.sync()
+    assert not new.is_in(OWN)
+    assert (course.row.remote_id, course.row.status, course.row.held_kind) == (
+        "!sim1",
+        "held",
+        "upgraded",
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"predecessor": None},
+        {"predecessor": "!elsewhere"},
+        {"made_by": "@somebody:sim"},
+    ],
+)
+def test_an_invitation_into_any_other_room_is_never_accepted(
+    course: Course, values: dict[str, object]
+) -> None:
+    new = upgraded(course, **values)
+    new.members[OWN] = Seen("invite", by="@ada:sim")
+    new.levels[OWN] = 100
+    course.sync()
+    assert new.members[OWN].membership == "invite"
+    assert course.row.status == "held"
+
+
+def test_a_room_that_another_course_has_is_not_taken_over(course: Course) -> None:
+    new = upgraded(course)
+    new.members[OWN] = Seen("join")
+    new.levels[OWN] = 100
+    with course.site.state.database.write() as connection:
+        connection.execute(
+            insert(RoomRow).values(
+                course_id="2", provider="simulated", remote_id="!newer", synced_revision=1
+            )
+        )
+    course.report()
+    course.work()
+    with course.site.state.database.read() as connection:
+        rows = connection.execute(RoomRow.__table__.select().order_by(RoomRow.id)).all()
+    assert [(row.course_id, row.remote_id) for row in rows] == [("1", "!sim1"), ("2", "!newer")]
+
+
+def test_who_leaves_later_leaves_every_room_of_the_chain(course: Course) -> None:
+    old = course.room
+    new = upgraded(course)
+    new.members[OWN] = Seen("invite", by="@ada:sim")
+    new.levels[OWN] = 100
+    course.sync()
+    course.enrol(teacher("ada"))
+    assert not new.is_in("@ben:sim")
+    assert not old.is_in("@ben:sim")
+    assert old.is_in("@ada:sim")
+
+
+def test_while_an_upgrade_is_a_question_who_leaves_still_leaves(course: Course) -> None:
+    course.enrol(teacher("ada"), student("ben"), student("cyd"))
+    upgraded(course)
+    course.enrol(teacher("ada"), student("ben"))
+    assert course.row.held_kind == "upgraded"
+    assert course.inside == {"ada", "ben"}
+
+
+# Gone.
+
+
+def test_one_room_that_is_gone_is_created_anew(course: Course, server: SimulatedServer) -> None:
+    server.rooms.clear()
+    course.sync()
+    assert course.inside == {"ada", "ben"}
+    assert course.row.gone_at is not None
+
+
+# Read-only, and back to what it was.
+
+
+def hide(course: Course, hidden: bool = True) -> None:
+    old = course.site.campus.course_table["1"]
+    course.site.campus.course_table["1"] = replace(old, visible=not hidden)
+    course.report()
+    course.work()
+
+
+@pytest.mark.parametrize("before", [0, 10, 50, 60])
+def test_who_may_write_is_put_back_to_what_it_was(course: Course, before: int) -> None:
+    course.room.message_level = before
+    hide(course)
+    assert course.room.read_only
+    assert course.row.status == "read_only"
+    hide(course, hidden=False)
+    assert course.room.message_level == before
+    assert course.row.status == "ready"
+
+
+def test_what_the_chat_says_meanwhile_is_kept(course: Course) -> None:
+    hide(course)
+    course.room.message_level = 70
+    hide(course, hidden=False)
+    assert course.room.message_level == 70
+    assert course.row.reason == "Posting permissions were changed in the chat."
+
+
+def test_a_worker_that_is_killed_between_closing_and_writing_it_down_forgets_nothing(
+    course: Course,
+) -> None:
+    course.room.message_level = 10
+    hide(course)
+    # As it was recorded before the act: what is intended, and what to go back to.
+    course.set(read_only=False, intended={"read_only": True})
+    hide(course, hidden=False)
+    assert course.room.message_level == 10
+
+
+def test_a_room_hidden_from_the_start_goes_back_to_what_its_server_gave_it(
+    school: Site, server: SimulatedServer
+) -> None:
+    made = Course(school, server)
+    school.campus.add("1", teacher("ada"))
+    old = school.campus.course_table["1"]
+    school.campus.course_table["1"] = replace(old, visible=False)
+    made.report("course_created")
+    made.work()
+    assert made.room.read_only
+    assert made.row.open_level == 0
+
+
+# Inviting.
+
+
+def test_only_moderators_may_invite_and_what_the_chat_says_later_is_kept(course: Course) -> None:
+    assert course.room.invite_level == 50
+    course.room.invite_level = 0
+    course.sync()
+    assert course.room.invite_level == 0
+    assert course.row.reason == "Who may invite was changed in the chat."
+
+
+def test_a_room_of_before_gets_the_level_at_its_next_sync(course: Course) -> None:
+    course.room.invite_level = 0
+    course.set(intended={})
+    course.sync()
+    assert course.room.invite_level == 50
+
+
+# Guests, and who comes back.
+
+
+def test_guests_are_recorded_with_who_let_them_in(course: Course) -> None:
+    course.room.members["@gil:sim"] = Seen("invite", by="@ada:sim")
+    course.sync()
+    assert course.row.guests == [{"id": "@gil:sim", "by": "@ada:sim"}]
+    assert course.row.synced_at is not None
+
+
+def test_somebody_the_course_removed_is_removed_again_whoever_invited_them(course: Course) -> None:
+    course.enrol(teacher("ada"), student("ben"), student("cyd"))
+    course.enrol(teacher("ada"), student("ben"))
+    course.room.members["@cyd:sim"] = Seen("join")
+    course.sync()
+    assert course.inside == {"ada", "ben"}
+    assert course.row.guests == []
+
+
+def test_unenrolling_and_enrolling_again_brings_back_somebody_who_had_left(course: Course) -> None:
+    course.enrol(teacher("ada"), student("ben"), student("cyd"))
+    course.room.members["@cyd:sim"] = Seen("leave", by_self=True, by="@cyd:sim")
+    course.sync()
+    assert course.states["cyd"] == "left"
+    course.enrol(teacher("ada"), student("ben"))
+    course.enrol(teacher("ada"), student("ben"), student("cyd"))
+    assert "cyd" in course.inside
+
+
+def test_an_account_that_was_closed_is_not_said_to_have_left(
+    course: Course, server: SimulatedServer
+) -> None:
+    reason = "The account @ben:sim is deactivated on the homeserver."
+    server.unusable["@ben:sim"] = reason
+    course.room.members["@ben:sim"] = Seen("leave", by_self=True, by="@ben:sim")
+    course.sync()
+    assert (course.states["ben"], course.reason("ben")) == ("failing", reason)
+    assert course.row.next_attempt_at is not None, "it is asked again without a report"
+    server.unusable.clear()
+    course.time_passes(61)
+    course.work()
+    assert "ben" in course.inside
