@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -97,12 +97,13 @@ class Page(HTMLParser):
 
 @dataclass
 class Crawler:
-    """Goes through our pages as one person. ``typed`` is filled in by field name; ``asked`` maps
+    """Goes through our pages as one person. ``typed`` (or what it gives when it is asked) is
+    filled in by field name; ``asked`` maps
     each method and endpoint to the statuses it answered."""
 
     college: Open
     visitor: Visitor
-    typed: Mapping[str, str] = field(default_factory=dict)
+    typed: Mapping[str, str | Callable[[], str]] = field(default_factory=dict)
     asked: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
     def read(self, starts: Iterable[str]) -> list[Page]:
@@ -126,10 +127,19 @@ class Crawler:
         the page that comes back (what was wrong, or what has to be confirmed). ``fill_in``: with
         ``typed``, else with nothing where a person would have to type."""
         for page in pages:
-            for number in range(len(page.presses())):
-                now = Page(page.url, self._ask("GET", page.url).text).presses()
-                if number < len(now):
-                    self._press(*now[number], fill_in)
+            done: set[tuple[str, ...]] = set()
+            while (found := self._next(page, done)) is not None:
+                self._press(*found, fill_in)
+
+    def _next(self, page: Page, done: set[tuple[str, ...]]) -> tuple[str, dict[str, str]] | None:
+        """A button that the page has now and that was not pressed yet."""
+        if page.presses():
+            for url, values in Page(page.url, self._ask("GET", page.url).text).presses():
+                button = (url, *sorted(values), values.get("person", ""))
+                if button not in done:
+                    done.add(button)
+                    return url, values
+        return None
 
     def _press(self, url: str, values: Mapping[str, str], fill_in: bool) -> None:
         response = self._send(url, values, fill_in)
@@ -138,7 +148,11 @@ class Crawler:
                 self._send(again, shown, fill_in)
 
     def _send(self, url: str, values: Mapping[str, str], fill_in: bool) -> TestResponse:
-        hand = {k: v if fill_in else "" for k, v in self.typed.items() if k in values}
+        hand = {
+            name: (text() if callable(text) else text) if fill_in else ""
+            for name, text in self.typed.items()
+            if name in values
+        }
         return self._ask("POST", url, data={**values, **hand})
 
     def _ask(self, method: str, url: str, **more: Any) -> TestResponse:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,16 @@ from flask import Flask, message_flashed, request, request_finished, session
 from flask.json.provider import DefaultJSONProvider
 from flask_session import Session
 from flask_session.base import ServerSideSession, ServerSideSessionInterface
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, select, update
 
 import commweb
 from commweb.i18n import gettext
-from commweb.models import CourseChoice, RoomRow
+from commweb.models import CourseChoice, MemberRow, RoomRow
 from commweb.plain import PlainFields
 from commweb.providers import Registry
 from commweb.providers.customlink.provider import CustomLinkProvider
-from commweb.providers.rooms import ObservedMember
+from tests.contract.thirdparty.provider import BoardsProvider
+from tests.contract.thirdparty.server import BoardServer
 from tests.embedding.college import comm
 from tests.embedding.crawling import Crawler
 from tests.embedding.visiting import Open, Visitor, open_college
@@ -40,6 +43,10 @@ TYPED = {
     "nickname": "Bot",
     "username": "bot",
     "password": "a password of the bot",
+    "password_again": "a password of the bot",
+    "server": "https://boards.example",
+    "user_id": "1234567",
+    "api_key": "the-key",
 }
 
 
@@ -104,25 +111,46 @@ class StrictJson(DefaultJSONProvider):
 
 @contextmanager
 def furnished(
-    folder: Path, sessions: Callable[[Flask, Path], None], **config: Any
+    folder: Path,
+    sessions: Callable[[Flask, Path], None],
+    boards: BoardServer | None = None,
+    **config: Any,
 ) -> Iterator[Open]:
     """The college with rooms in every state, a provider with settings, and its sessions where
     ``sessions`` keeps them."""
     server = SimulatedServer()
-    registry = Registry([SimulatedProvider(server), FakeProvider(), CustomLinkProvider()])
+    shared = BoardsProvider(boards or BoardServer())
+    registry = Registry([SimulatedProvider(server), FakeProvider(), CustomLinkProvider(), shared])
     with open_college(folder / "college", registry=registry, LANGUAGES=True, **config) as college:
         sessions(college.app, folder / "sessions")
         college.app.json = StrictJson(college.app)
         server.unusable["@bede:sim"] = "The account is locked."
         college.write("Astronomy", "bede", "cuthbert")
         college.write("Botany", "cuthbert")
-        college.run("commweb", "sync", "2")
-        for room in server.rooms.values():
-            room.members["@cuthbert:sim"] = ObservedMember("leave", by_self=True)
+        college.write("Chemistry")
+        join_boards(college)
         college.app.test_cli_runner().invoke(args=["commweb", "sync"])
         hold(college, "2")
-        college.write("Chemistry")
+        leave(college, "2", "left")
+        leave(college, "4", "failing")
         yield college
+
+
+def join_boards(college: Open) -> None:
+    """Somebody else's provider, in which people have accounts, and a course that uses it."""
+    with college.app.app_context():
+        comm.configure(
+            "boards",
+            {
+                "server": "https://boards.example",
+                "ask_consent": True,
+                "allow_chat_password": True,
+            },
+            secrets={"api_key": "the-key"},
+        )
+    college.write("Drama", "cuthbert")
+    with college.app.app_context(), college.state.database.write() as connection:
+        connection.execute(insert(CourseChoice).values(course_id="4", provider="boards"))
 
 
 def hold(college: Open, course_id: str) -> None:
@@ -131,6 +159,14 @@ def hold(college: Open, course_id: str) -> None:
         waiting = {"status": "held", "reason": gettext("No room.")}
         connection.execute(update(RoomRow).where(RoomRow.course_id == course_id).values(**waiting))
         connection.execute(delete(CourseChoice).where(CourseChoice.course_id == "3"))
+
+
+def leave(college: Open, course_id: str, state: str) -> None:
+    """Cuthbert is not in the course's room."""
+    with college.app.app_context(), college.state.database.write() as connection:
+        rooms = select(RoomRow.id).where(RoomRow.course_id == course_id)
+        his = (MemberRow.room_id.in_(rooms), MemberRow.display_name == "Cuthbert Student")
+        connection.execute(update(MemberRow).where(*his).values(state=state))
 
 
 @pytest.mark.parametrize(
@@ -148,23 +184,38 @@ def test_every_page_and_button_leaves_plain_values_in_any_kind_of_session(
     def note_session(_app: Flask, **_more: object) -> None:
         left.update((f"{request.path} {path}", 1) for path in odd_ones(dict(session)))
 
+    boards = BoardServer("the-key", users={"1234567": "Somebody"})
+
+    codes = count()
+
+    def code() -> str:
+        """What was sent to the account last; at first a wrong one, so that there is something to
+        cancel."""
+        sent = boards.messages[-1][1] if next(codes) > 1 else ""
+        found = re.search(r"\d{4,}", sent)
+        return found[0] if found else "000000"
+
+    typed = {**TYPED, "code": code}
     with (
-        furnished(tmp_path, sessions) as college,
+        furnished(tmp_path, sessions, boards) as college,
         message_flashed.connected_to(note_flash, college.app),
         request_finished.connected_to(note_session, college.app),
     ):
         asked: dict[tuple[str, str], set[int]] = {}
         for handle in ("cuthbert", "agnes"):
-            crawler = Crawler(college, Visitor(college, handle, language="de"), TYPED, asked)
-            starts = ["/communication/admin/", *_courses("1"), *_courses("2")]
+            crawler = Crawler(college, Visitor(college, handle, language="de"), typed, asked)
+            starts = ["/communication/admin/", "/communication/account"]
+            starts += [page for number in "1234" for page in _courses(number)]
             for fill_in in (False, True, True):
                 crawler.press_everything(crawler.read(starts), fill_in=fill_in)
+                college.app.test_cli_runner().invoke(args=["commweb", "sync", "4"])
             crawler.read(starts)
         assert left == {}
         assert len(flashed) > 30
         assert {type(value) for value in flashed} == {str}
         assert unpressed(college, asked) == {
             "commweb.providers.uninstall",  # refused, always
+            "commweb.account.password",  # only for an account that commweb created
             "commweb.fake.lift_limits",  # only while its server limits the account
         }
 
@@ -180,7 +231,6 @@ def unpressed(college: Open, asked: dict[tuple[str, str], set[int]]) -> set[str]
         rule.endpoint
         for rule in college.app.url_map.iter_rules()
         if rule.endpoint.startswith("commweb.") and "POST" in (rule.methods or ())
-        if not rule.endpoint.startswith("commweb.account.")
         if 303 not in asked.get(("POST", rule.endpoint), set())
     }
 

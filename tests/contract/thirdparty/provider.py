@@ -209,7 +209,8 @@ class BoardsBackend(Backend):
         made = action.remote_user_id not in self.server.users
         if made:
             self.server.users[action.remote_user_id] = action.display_name
-        return AccountFacts(action.remote_user_id, made=made)
+        origin = "created" if made else ""
+        return AccountFacts(action.remote_user_id, made=made, existed=not made, origin=origin)
 
     def join(self, room: RoomRef, action: Join) -> None:
         self.server.user(self.key, action.remote_user_id)
