@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from commweb.errors import Refused, RoomGone, RoomUnsettled
+from commweb.errors import Refused, RoomGone, RoomUnsettled, Unreachable
 from commweb.i18n import gettext as _
 from commweb.providers.matrix.client import MatrixClient
 from commweb.providers.matrix.rooms import Birthmark, birthmark, observed
@@ -164,8 +164,8 @@ class OwnRooms:
 
     def all(self, known: frozenset[str]) -> Iterator[OwnRoom]:
         """The rooms with a creation key whose first event is of the acting account, but for
-        ``known`` ones. One request a page of the server's list, one for each room of its own that
-        is not known. Rooms that come or go meanwhile may be missed."""
+        ``known`` ones. One request a page of the server's list, two for each room of its own that
+        is not known. Rooms that come or go meanwhile, or cannot be read now, may be missed."""
         seen: set[str] = set()
         start = 0
         for _page in range(MOST_PAGES):
@@ -175,21 +175,28 @@ class OwnRooms:
             seen.update(one["room_id"] for one in fresh)
             for one in fresh:
                 if one.get("creator") == self.own_id and one["room_id"] not in known:
-                    yield from self._own_room(one)
+                    found = self._own_room(one)
+                    if found is not None:
+                        yield found
             start, before = _number(content, "next_batch"), start
             if not fresh or start <= before:
                 return
 
-    def _own_room(self, listed: dict[str, Any]) -> Iterator[OwnRoom]:
+    def _own_room(self, listed: dict[str, Any]) -> OwnRoom | None:
+        """None: it is not of commweb, or the server has a fault with this one room."""
         room_id, name = listed["room_id"], listed.get("name")
-        mark = birthmark(self._first_event(room_id) or (), self.own_id)
-        if mark.sender != self.own_id or not mark.creation_key:
-            return
-        others = _number(listed, "joined_members")
-        if others and self.membership(room_id, self.own_id) == "join":
-            others -= 1
+        try:
+            mark = birthmark(self._first_event(room_id) or (), self.own_id)
+            if mark.sender != self.own_id or not mark.creation_key:
+                return None
+            inside = self.membership(room_id, self.own_id) == "join"
+        except Unreachable as error:
+            if error.status is None:
+                raise
+            return None
+        others = _number(listed, "joined_members") - inside
         shown = name if isinstance(name, str) else ""
-        yield OwnRoom(room_id, shown, mark.creation_key, mark.origin, max(others, 0))
+        return OwnRoom(room_id, shown, mark.creation_key, mark.origin, max(others, 0))
 
 
 def _rooms_in(listed: object) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ class Birthmark:
 
 def creators_are_unlisted(room_version: str) -> bool:
     """Whether creators have power without being listed: room version 12 and later."""
-    if room_version.isdigit():
+    if room_version.isascii() and room_version.isdigit() and len(room_version) < 5:
         return int(room_version) >= 12
     return room_version.startswith("org.matrix.hydra")
 

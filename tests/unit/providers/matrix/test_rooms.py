@@ -113,7 +113,15 @@ def test_from_version_12_creators_have_power_without_being_listed() -> None:
 
 @pytest.mark.parametrize(
     ("version", "unlisted"),
-    [("1", False), ("11", False), ("12", True), ("13", True), ("org.matrix.hydra.11", True)],
+    [
+        ("1", False),
+        ("11", False),
+        ("12", True),
+        ("13", True),
+        ("org.matrix.hydra.11", True),
+        ("\u00b2", False),
+        ("9" * 5000, False),
+    ],
 )
 def test_the_version_tells_whether_creators_are_listed(version: str, unlisted: bool) -> None:
     assert creators_are_unlisted(version) is unlisted
