@@ -16,16 +16,30 @@ from typing import Any
 
 from flask import Flask
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from commweb.errors import MisuseError
 
-__all__ = ["FAULTS", "Database", "first_line", "is_in_memory"]
+__all__ = ["FAULTS", "Database", "TablesMissingError", "first_line", "is_in_memory"]
 
 FAULTS = (OperationalError, InterfaceError, InternalError)
 """What is raised when the database is away, locked, full, read-only or chose us as the victim of
 a deadlock: the same work succeeds later."""
+
+
+class TablesMissingError(OperationalError, MisuseError):
+    """commweb's tables are not there, or are an older version's."""
+
+    def __str__(self) -> str:
+        return (
+            "commweb's tables are missing or belong to an older version. Run "
+            "`flask commweb upgrade` once, and after each new version of commweb."
+        )
+
+
+_MISSING = ("no such table", "no such column", "has no column")
+_MISSING_STATES = ("42P01", "42703")  # undefined table, undefined column (PostgreSQL)
 
 
 PAGE_THREADS = 4
@@ -95,6 +109,7 @@ class Database:
         else:
             options |= self._for_a_server()
         engine = create_engine(url, **options)
+        event.listen(engine, "handle_error", _say_what_is_missing)
         if url.get_backend_name() == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_deferred)
@@ -152,6 +167,17 @@ def _pragma(connection: Connection, words: str) -> None:
         cursor.execute(f"PRAGMA {words}")
     finally:
         cursor.close()
+
+
+def _say_what_is_missing(context: ExceptionContext) -> None:
+    """A table of ours that is not there is not a fault of the database: somebody forgot to make
+    it."""
+    error = context.original_exception
+    missing = getattr(error, "sqlstate", "") in _MISSING_STATES or any(
+        words in str(error) for words in _MISSING
+    )
+    if missing and "commweb_" in f"{error} {context.statement}":
+        raise TablesMissingError(context.statement, None, error) from error
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:

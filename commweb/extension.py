@@ -103,6 +103,7 @@ class CommWeb:
         pages = build_blueprint(state, self.api_blueprint)
         app.extensions["commweb"] = state
         listen(db)
+        migrate.spare_our_tables(app)
         app.register_blueprint(pages, url_prefix=config.url_prefix or None)
         app.cli.add_command(cli_group)
         app.jinja_env.globals["commweb_course_status"] = _status_for_template

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from flask import Flask
 from sqlalchemy import Connection, func, select
 
 from commweb.state import State
 
-__all__ = ["VERSION_TABLE", "include_name", "upgrade"]
+__all__ = ["VERSION_TABLE", "include_name", "spare_our_tables", "upgrade"]
 
 VERSION_TABLE = "commweb_alembic_version"
 FOLDER = Path(__file__).parent / "migrations"
@@ -22,6 +23,14 @@ def include_name(name: str | None, type_: str, _parent_names: object) -> bool:
     """For the host's ``env.py``: ``context.configure(..., include_name=include_name)`` keeps
     autogenerate from proposing to drop commweb's tables."""
     return not (type_ == "table" and name is not None and name.startswith("commweb_"))
+
+
+def spare_our_tables(app: Flask) -> None:
+    """Where the host has set Flask-Migrate up and given it no ``include_name``, give it ours."""
+    migrate = app.extensions.get("migrate")
+    arguments = getattr(migrate, "configure_args", None)
+    if isinstance(arguments, dict):
+        arguments.setdefault("include_name", include_name)
 
 
 def upgrade(state: State) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from commweb.connection import SIGN_IN_NEEDED
+from commweb.database import TablesMissingError
 from commweb.i18n import format_datetime
 from commweb.i18n import gettext as _
 from commweb.links import web_link
@@ -40,6 +41,7 @@ def add_to(blueprint: Blueprint, state: State) -> None:
     blueprint.context_processor(lambda: dict(context))
     for code in PAGE_CODES:
         blueprint.register_error_handler(code, _error_page)
+    blueprint.register_error_handler(TablesMissingError, _tables_missing)
     blueprint.after_request(_not_stored)
 
 
@@ -100,6 +102,12 @@ def _error_page(error: HTTPException) -> ResponseReturnValue:
         sentence=error.description,
     )
     return page, error.code or 500
+
+
+def _tables_missing(error: TablesMissingError) -> ResponseReturnValue:
+    """Without the layout: what a host draws in it may ask for our tables too."""
+    current_app.logger.error("%s", error)
+    return Response(str(error), 503, mimetype="text/plain")
 
 
 def _not_stored(response: Response) -> Response:

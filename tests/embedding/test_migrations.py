@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine
 
-from commweb.migrate import include_name
+from commweb.migrate import include_name, spare_our_tables
 from tests.embedding.visiting import Open
 
 ENV = """
@@ -91,3 +94,17 @@ def test_include_name_leaves_out_our_tables_and_nothing_else(name: str) -> None:
     assert include_name("commwebsite", "table", {})
     assert include_name(name, "column", {})
     assert include_name(None, "schema", {})
+
+
+def test_flask_migrate_that_was_set_up_before_gets_our_filter_unless_it_has_one() -> None:
+    def mine(*_given: object) -> bool:
+        return True
+
+    for given, expected in (({}, include_name), ({"include_name": mine}, mine)):
+        app = Flask("migrated")
+        db = SQLAlchemy()
+        app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+        db.init_app(app)
+        Migrate(app, db, **given)
+        spare_our_tables(app)
+        assert app.extensions["migrate"].configure_args["include_name"] is expected

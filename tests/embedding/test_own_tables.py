@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import inspect, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
+from commweb.database import TablesMissingError
 from commweb.models import Change as Report
 from tests.embedding.college import comm, db
 from tests.embedding.college.models import Base, Change, Paper, Scholar
-from tests.embedding.visiting import Open
+from tests.embedding.visiting import Open, Visitor
 
 
 def reports() -> list[str]:
@@ -69,3 +70,24 @@ def test_neither_side_makes_the_others_tables(college: Open) -> None:
     assert {"paper", "scholar", "seat", "commweb_change", "commweb_alembic_version"} <= tables
     assert archive == {"change"}
     assert left == {name for name in tables if name.startswith("commweb_")}
+
+
+def test_pages_of_ours_say_that_the_tables_were_not_made(college: Open) -> None:
+    agnes = Visitor(college, "agnes")
+    with college.app.app_context():
+        db.session.execute(text("DROP TABLE commweb_setting"))
+        db.session.commit()
+    page = agnes.get("/communication/admin/")
+    assert page.status_code == 503
+    assert "Run `flask commweb upgrade`" in page.text
+    result = college.app.test_cli_runner().invoke(args=["commweb", "sync"])
+    assert (result.exit_code, "Run `flask commweb upgrade`" in result.output) == (1, True)
+
+
+def test_a_table_of_somebody_else_that_is_missing_is_not_ours(college: Open) -> None:
+    with (
+        pytest.raises(OperationalError) as found,
+        college.state.database.read() as connection,
+    ):
+        connection.execute(text("SELECT * FROM nowhere"))
+    assert not isinstance(found.value, TablesMissingError)
