@@ -4,10 +4,10 @@ A provider's form lists its plain fields under the keys of its `commweb.settings
 its secrets as `SecretField`, whatever their names, and names the field that holds its server's
 address::
 
-    class MatrixSettingsForm(SettingsForm):
-        server_field = "home_server_url"
-        home_server_url = HttpUrlField(_("Home server URL"), validators=[required(), HttpUrl()])
-        access_token = SecretField(_("Access token"), validators=[RequiredSecret()])
+    class BoardsForm(SettingsForm):
+        server_field = "server"
+        server = HttpUrlField(_("Board server"), validators=[required(), HttpUrl()])
+        api_key = SecretField(_("API key"), validators=[RequiredSecret()])
 
 Data crosses as typed values (`SettingsForm.plain_values`) and as `commweb.encryption.Secret`
 (`SettingsForm.secrets`). Nothing here reads or writes a table.

@@ -43,7 +43,7 @@ CALLS = {
     "set_enabled": "on, actor",
     "configure": (
         "provider, values, access_token, refresh_token, expires_in_seconds, user_id, device_id, "
-        "actor, allow_new_server"
+        "secrets, actor, allow_new_server"
     ),
     "connection_state": "provider",
 }
