@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, case, func, select, update
 
-from commweb.models import RoomRow
+from commweb.models import Connection, RoomRow
 from commweb.places import in_order
 from commweb.servers import here
 from commweb.state import State
@@ -76,10 +76,26 @@ def once(state: State, course_ids: Sequence[str]) -> dict[str, Any]:
         worker.work()
     finally:
         worker.close()
-    query = select(
-        RoomRow.course_id, RoomRow.group_id, RoomRow.status, RoomRow.reason, RoomRow.undone
-    ).where(RoomRow.course_id.in_(course_ids), RoomRow.wanted)
+    waits = RoomRow.synced_revision < RoomRow.revision
+    query = (
+        select(
+            RoomRow.course_id,
+            RoomRow.group_id,
+            RoomRow.status,
+            # What stops a provider is nobody's own fault, and no room's.
+            case((waits, func.coalesce(Connection.trouble, RoomRow.reason)), else_=RoomRow.reason),
+            RoomRow.undone,
+            and_(waits, Connection.trouble.is_not(None)),
+        )
+        .join(Connection, Connection.provider == RoomRow.provider, isouter=True)
+        .where(RoomRow.course_id.in_(course_ids), RoomRow.wanted)
+    )
+    keys = ("course_id", "group_id", "status", "reason", "undone", "stopped")
     with state.database.read() as connection:
-        rooms = [dict(row) for row in connection.execute(query).mappings()]
-    unfinished = [room for room in rooms if room["status"] not in DONE or room["undone"]]
+        rooms = [dict(zip(keys, row, strict=True)) for row in connection.execute(query)]
+    unfinished = [room for room in rooms if _is_unfinished(room)]
     return {"rooms": rooms, "unfinished": unfinished}
+
+
+def _is_unfinished(room: Mapping[str, Any]) -> bool:
+    return bool(room["status"] not in DONE or room["undone"] or room["stopped"])

@@ -45,9 +45,9 @@ class Rest:
 
 
 def retry_seconds(attempts: int) -> float:
-    """How long a room rests after ``attempts`` runs that could not do the same things: a minute,
-    then longer, up to four hours."""
-    return float(min(LONGEST_RETRY_SECONDS, 60.0 * 2.0 ** min(max(attempts, 1) - 1, 12)))
+    """How long a room rests after ``attempts`` runs that could not do the same things: half a
+    minute, then longer, up to four hours."""
+    return float(min(LONGEST_RETRY_SECONDS, 30.0 * 2.0 ** min(max(attempts, 1) - 1, 12)))
 
 
 def rest_after(error: Exception, attempts: int, *, line_down: bool) -> Rest:

@@ -232,7 +232,7 @@ def test_people_of_a_homeserver_that_does_not_answer_wait_and_others_come_in(
 
 
 def test_a_retry_waits_longer_each_time_but_not_for_something_new() -> None:
-    assert [retry_seconds(number) for number in (1, 2, 3)] == [60, 120, 240]
+    assert [retry_seconds(number) for number in (1, 2, 3)] == [30, 60, 120]
     assert retry_seconds(50) == LONGEST_RETRY_SECONDS
 
 
@@ -243,7 +243,7 @@ def test_what_fails_again_and_again_is_tried_less_often(
     course.site.campus.add("1", teacher("ada"), student("ben"), name="Geometry")
     course.report()
     course.work()
-    for attempts, seconds in ((2, 120), (3, 240)):
+    for attempts, seconds in ((2, 60), (3, 120)):
         course.time_passes(20_000)
         course.work()
         row = course.row
