@@ -156,7 +156,10 @@ class Accounts:
         plain = user.user_id[1:].partition(":")[0]  # what Synapse calls an account without a name
         untouched = not now or now in (plain, action.last_name)
         if action.rename and untouched and now != name and not user.admin:
-            self.client.put_user(user.user_id, name)
+            try:
+                self.client.put_user(user.user_id, name)
+            except Refused:
+                return facts  # a person whose name cannot be set comes in all the same
             return replace(facts, display_name=name)
         return facts
 
