@@ -192,7 +192,10 @@ class MatrixBackend(Backend):
             return
         if self._found(room_id, name) in INSIDE:
             raise Refused(
-                _("commweb has too little power in the room to remove %(user)s.", user=name),
+                _(
+                    "The site's account has too little power in the room to remove %(user)s.",
+                    user=name,
+                ),
                 status=refusal.status,
                 errcode=refusal.errcode,
             )

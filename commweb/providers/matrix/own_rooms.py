@@ -56,7 +56,8 @@ class OwnRooms:
         how it gets back in."""
         if self.membership(room_id, self.own_id) != "join":
             raise RoomUnsettled(
-                _("The acting account is not in the room any more."), retry_after_seconds=1.0
+                _("The site's account is not in the room. It is checked again."),
+                retry_after_seconds=1.0,
             )
 
     def _seen(self, room_id: str) -> ObservedRoom:
@@ -144,7 +145,7 @@ class OwnRooms:
                 return True
         if not self._is_for(mark, room):
             raise Refused(
-                _("commweb did not create this room and does not delete it."), errcode=NOT_OURS
+                _("The site did not create this room and does not delete it."), errcode=NOT_OURS
             )
         if half_made and mark.complete:
             raise RoomUnsettled(
@@ -215,18 +216,16 @@ def gone() -> RoomGone:
 
 
 def _banned(seen: ObservedRoom) -> str:
-    if not seen.own_membership_by:
-        return _("commweb's account is banned. Lift the ban in the chat; rooms go on then.")
     return _(
-        "%(who)s banned commweb's account. Lift the ban in the chat; rooms go on by themselves "
-        "then.",
-        who=seen.own_membership_by,
+        "%(who)s banned the site's account %(own)s from the room. Lift the ban in the chat; "
+        "the room is synced again then.",
+        who=seen.own_membership_by or _("Somebody"),
+        own=seen.own_id,
     )
 
 
 def _invite_again(own_id: str) -> str:
     return _(
-        "The acting account has left the room. Somebody with power there has to invite %(user)s "
-        "again.",
+        "The site's account is not in the room. A moderator there has to invite %(user)s again.",
         user=own_id,
     )

@@ -153,9 +153,9 @@ def test_each_refusal_of_a_join_has_its_meaning(
         ("join", "leave", Refused, "M_FORBIDDEN"),
         ("join", "invite", Refused, "M_FORBIDDEN"),
         ("join", None, Refused, "M_FORBIDDEN"),
-        ("leave", "join", RoomUnsettled, "acting account"),
-        ("ban", None, RoomUnsettled, "acting account"),
-        (None, None, RoomUnsettled, "acting account"),
+        ("leave", "join", RoomUnsettled, "site's account"),
+        ("ban", None, RoomUnsettled, "site's account"),
+        (None, None, RoomUnsettled, "site's account"),
     ],
 )
 @pytest.mark.parametrize("status", [400, 403])
@@ -207,7 +207,7 @@ def test_somebody_who_cannot_be_removed_says_why(
 ) -> None:
     http.refuse("POST", KICK, 403, "M_FORBIDDEN", "not in the room, in whatever words")
     standing(http, own=own, anna=anna)
-    with pytest.raises(Refused if own == "join" else RoomUnsettled, match=r"power|acting"):
+    with pytest.raises(Refused if own == "join" else RoomUnsettled, match=r"power|site's"):
         backend.remove(ROOM, Remove("1", ANNA, "Anna"))
 
 
