@@ -16,7 +16,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from commweb import migrate
 from commweb.encryption import Secret
-from commweb.errors import CommWebError
+from commweb.errors import AnotherServer, CommWebError
 from commweb.hooks import report
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
@@ -165,9 +165,14 @@ def backfill_command(dry_run: bool, as_json: bool) -> None:
 @click.option("--provider", "provider_id", default="matrix", show_default=True)
 @click.option("--username", prompt="User name")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option(
+    "--new-homeserver",
+    is_flag=True,
+    help="Another homeserver than the rooms are on is meant: create everything anew there.",
+)
 @with_appcontext
 @_says_what_failed
-def sign_in(provider_id: str, username: str, password_stdin: bool) -> None:
+def sign_in(provider_id: str, username: str, password_stdin: bool, new_homeserver: bool) -> None:
     """Get tokens for a user name and a password, which is not stored."""
     state = current_state()
     provider = _provider(state, provider_id)
@@ -175,8 +180,29 @@ def sign_in(provider_id: str, username: str, password_stdin: bool) -> None:
         password = sys.stdin.readline().rstrip("\n")
     else:
         password = click.prompt("Password", hide_input=True)
-    signed_in = store_sign_in(state, provider, username, Secret(password), actor="")
+    try:
+        signed_in, problem = store_sign_in(
+            state,
+            provider,
+            username,
+            Secret(password),
+            actor="",
+            allow_new_server=new_homeserver,
+        )
+    except AnotherServer as error:
+        _fail(
+            _(
+                "%(rooms)d rooms and %(accounts)d accounts are on %(old)s, not on %(new)s. Nothing "
+                "was changed. To create them anew on %(new)s, use --new-homeserver.",
+                rooms=error.rooms,
+                accounts=error.accounts,
+                old=error.old,
+                new=error.new,
+            )
+        )
     click.echo(_("Signed in as %(user)s.", user=signed_in.user_id))
+    if problem:
+        click.echo(problem, err=True)
 
 
 @group.command("rekey")

@@ -144,6 +144,12 @@ class StoredTokens:
             row = self._row(connection)
         return None if row is None or row.access is None else self._session(row)
 
+    def server_name(self) -> str | None:
+        """The server that is connected, or was when the tokens were cleared."""
+        with self._database.read() as connection:
+            row = self._row(connection)
+        return None if row is None else row.server_name
+
     def take_lease(self, holder: str, generation: int, seconds: float) -> bool:
         with self._database.write() as connection:
             at = _clock(connection)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from commweb.connection import OK, Session
 from commweb.encryption import Secret
-from commweb.errors import MisuseError, UnknownSetting
+from commweb.errors import AnotherServer, MisuseError, ProviderError, UnknownSetting
+from commweb.i18n import gettext as _
+from commweb.i18n import joined
 from commweb.models import now
 from commweb.places import follow_settings
 from commweb.providers.base import Provider, SignedIn
 from commweb.providers.declared import own_secrets
 from commweb.state import State, provider_scope
 
-__all__ = ["configure", "known_provider", "sign_in"]
+__all__ = ["configure", "end_replaced", "known_provider", "sign_in"]
 
 
 def known_provider(state: State, provider_id: str) -> Provider:
@@ -94,21 +98,60 @@ def configure(
 
 
 def sign_in(
-    state: State, provider: Provider, username: str, password: Secret, *, actor: str
-) -> SignedIn:
-    """Get tokens for the saved server and store them. Raises `ProviderError`."""
+    state: State,
+    provider: Provider,
+    username: str,
+    password: Secret,
+    *,
+    actor: str,
+    allow_new_server: bool = False,
+) -> tuple[SignedIn, str | None]:
+    """Get tokens for the saved server and store them, and log out those they replace. Also what
+    to tell when that could not be done.
+
+    Raises `ProviderError`, and `AnotherServer` for an account of another server than the rooms
+    there are, unless ``allow_new_server``; the new session is ended then.
+    """
     values = state.values(provider).values
-    signed_in = provider.sign_in(values, state.network, username, password)
-    lifetime = signed_in.pair.lifetime_seconds
-    configure(
-        state,
-        provider.id,
-        {},
-        access=signed_in.pair.access,
-        refresh=signed_in.pair.refresh,
-        expires_in_seconds=lifetime,
-        user_id=signed_in.user_id,
-        device_id=signed_in.device_id,
-        actor=actor,
-    )
-    return signed_in
+    old = state.tokens(provider).read()
+    done = provider.sign_in(values, state.network, username, password)
+    try:
+        configure(
+            state,
+            provider.id,
+            {},
+            access=done.pair.access,
+            refresh=done.pair.refresh,
+            expires_in_seconds=done.pair.lifetime_seconds,
+            user_id=done.user_id,
+            device_id=done.device_id,
+            actor=actor,
+            allow_new_server=allow_new_server,
+        )
+    except AnotherServer:
+        with suppress(ProviderError):
+            provider.end_session(provider.server_url(values), state.network, done.pair, None)
+        raise
+    session = state.tokens(provider).read()
+    problem = end_replaced(state, provider, old, session) if old is not None else None
+    return done, problem
+
+
+def end_replaced(state: State, provider: Provider, old: Session, new: Session | None) -> str | None:
+    """Log out the session that was stored before, as far as it was alive and ours; a sentence
+    when that failed. ``new``: what is stored now; None: nothing.
+
+    A session that is dead, or belongs to the installation whose database was copied, is left
+    alone: its tokens say nothing about what else would end.
+    """
+    if old.state != OK or not old.pair.access or not provider.has_session:
+        return None
+    if new is not None and (new.state != OK or new.user_id is None):
+        return _("The old session was not ended, because the new one is not confirmed yet.")
+    kept = None if new is None else (new.base_url, new.pair)
+    try:
+        provider.end_session(old.base_url, state.network, old.pair, kept)
+    except ProviderError as error:
+        told = _("The old session could not be ended. End it in the settings of its account.")
+        return joined([told, error.sentence])
+    return None

@@ -45,6 +45,7 @@ __all__ = [
     "SESSION_SECRETS",
     "Backend",
     "Finding",
+    "Introduced",
     "People",
     "Provider",
     "ProviderContext",
@@ -93,6 +94,18 @@ class SignedIn:
     pair: TokenPair
     user_id: str
     device_id: str
+
+
+@dataclass(frozen=True)
+class Introduced:
+    """Whose a pair of tokens is. ``refreshed``: its access token was not known to the server, and
+    ``pair`` came in its place."""
+
+    pair: TokenPair
+    user_id: str
+    server_name: str
+    device_id: str | None
+    refreshed: bool = False
 
 
 class Backend:
@@ -323,6 +336,28 @@ class Provider:
     ) -> SignedIn:
         """Get tokens for a user name and password. Raises `ProviderError`."""
         raise Refused("This provider has no sign-in.")
+
+    def introduce(
+        self, server_url: str, network: NetworkPolicy, pair: TokenPair, deadline_seconds: float
+    ) -> Introduced | None:
+        """Whose the tokens are, before they are stored; None: this provider has no such question.
+        Raises `ProviderError`."""
+        return None
+
+    def end_session(
+        self,
+        server_url: str,
+        network: NetworkPolicy,
+        pair: TokenPair,
+        kept: tuple[str, TokenPair] | None,
+    ) -> None:
+        """Log out tokens that were replaced or cleared, unless ``kept`` (their server's address
+        and they themselves) are of the same device. Takes a few seconds at most. Raises
+        `ProviderError`."""
+
+    def keep_alive(self, context: ProviderContext, deadline_seconds: float) -> None:
+        """Refresh the stored session if its access token is near its end. Raises
+        `ProviderError`."""
 
     def lift_limits(self, context: ProviderContext) -> None:
         """Lift the server's rate limits for the acting account. Raises `ProviderError`."""

@@ -15,6 +15,7 @@ from huey.consumer import Consumer
 
 from commweb.state import State
 from commweb.sync.sweep import Sweep
+from commweb.sync.upkeep import Upkeep
 from commweb.sync.worker import SWEEP_SECONDS, Worker
 
 __all__ = ["consume"]
@@ -78,7 +79,8 @@ def _consumer(huey: Any, workers: int) -> Consumer:
 def _own_threads(
     state: State, worker: Worker, ending: threading.Event, count: int
 ) -> list[threading.Thread]:
-    """Started: the sweep, and ``count`` threads that work when it finds something."""
+    """Started: the sweep, the upkeep of sessions, and ``count`` threads that work when the sweep
+    finds something."""
     bell = threading.Event()
 
     def wake(times: int) -> None:
@@ -99,7 +101,12 @@ def _own_threads(
         return ended
 
     sweep = Sweep(state, worker, wake)
-    targets: list[Callable[[], None]] = [lambda: sweep.run(wait), *[work] * count]
+    upkeep = Upkeep(state)
+    targets: list[Callable[[], None]] = [
+        lambda: sweep.run(wait),
+        lambda: upkeep.run(ending.wait),
+        *[work] * count,
+    ]
     threads = [
         threading.Thread(target=target, name=f"commweb-{number}", daemon=True)
         for number, target in enumerate(targets)

@@ -15,12 +15,17 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import Connection
 
 from commweb import audit
-from commweb.errors import ProviderError, StaleSettings
+from commweb.connection import Session
+from commweb.encryption import Secret
+from commweb.errors import AnotherServer, ProviderError, StaleSettings
 from commweb.fields import PageForm, SettingsForm
 from commweb.host import Permission
 from commweb.i18n import gettext as _
 from commweb.providers.base import Provider
+from commweb.provisioning import end_replaced
 from commweb.state import State, current_state, provider_scope
+from commweb.web.another_server import AnotherServerPages, wait_for_confirmation
+from commweb.web.connecting import after_saving, introduced
 from commweb.web.consequences import Consequences, consequences
 from commweb.web.effects import (
     find,
@@ -34,7 +39,7 @@ from commweb.web.provider_secrets import keeps_secrets
 from commweb.web.provider_sign_in import SignInPages
 from commweb.web.providers import LIST, is_enabled, pressed
 from commweb.web.rooms import courses_without_room
-from commweb.web.saving import empty_form, save_settings, typed_form
+from commweb.web.saving import empty_form, require_current, save_settings, typed_form
 
 __all__ = ["build"]
 
@@ -47,6 +52,7 @@ def build(provider: Provider, form_class: type[SettingsForm]) -> Blueprint:
     )
     pages = ProviderPages(provider, form_class)
     sign_in = SignInPages(provider, form_class)
+    another = AnotherServerPages(provider)
     base = f"{LIST}/{provider.id}"
     guard = require(Permission.CONFIGURE_SITE)
     can_clear = keeps_secrets(provider, form_class)
@@ -57,6 +63,8 @@ def build(provider: Provider, form_class: type[SettingsForm]) -> Blueprint:
         ("/lift-limits", "lift_limits", pages.lift_limits, "POST", provider.can_lift_limits),
         ("/clear-tokens", "clear_tokens", pages.clear_tokens, "GET", can_clear),
         ("/clear-tokens", "clear", pages.clear, "POST", can_clear),
+        ("/another-server", "another_server", another.show, "GET", provider.has_session),
+        ("/another-server", "confirm_server", another.answer, "POST", provider.has_session),
         ("/sign-in", "sign_in", sign_in.show, "GET", provider.can_sign_in),
         ("/sign-in", "do_sign_in", sign_in.sign_in, "POST", provider.can_sign_in),
     ):
@@ -86,21 +94,22 @@ class ProviderPages:
         if follows is not None and request.form.get("confirmed") != follows.key:
             form.ask_again()
             return self._page(form, follows=follows, status=422)
-        secrets = form.secrets()
+        typed = form.secrets().get("access_token")
+        values = form.plain_values(self.provider.settings)
+        old = state.tokens(self.provider).read()
+        person = acting_person(state)
         try:
-            save_settings(
-                state,
-                self.provider,
-                form,
-                acting_person(state),
-                access=secrets.get("access_token"),
-                refresh=secrets.get("refresh_token"),
-            )
+            require_current(state, self.provider, form)
+            refresh = form.secrets().get("refresh_token")
+            tried = introduced(state, self.provider, values, typed, refresh)
+            save_settings(state, self.provider, form, person, tried)
         except StaleSettings:
             form.ask_again()
             return self._page(form, stale=True, status=422)
+        except AnotherServer:
+            return wait_for_confirmation(state, self.provider, form, person.id, tried)
         flash(_("Changes saved"), "success")
-        return self._tried(state, warnings=form.warnings())
+        return self._tried(state, warnings=form.warnings(), old=old, typed=typed)
 
     def test(self) -> ResponseReturnValue:
         """Try the server with the saved settings."""
@@ -140,6 +149,7 @@ class ProviderPages:
         actor = acting_person(state).id
         give_back(state)
         tokens, own = state.tokens(self.provider), state.secrets(self.provider)
+        old = tokens.read()
 
         def forget(connection: Connection) -> None:
             tokens.clear(connection)
@@ -162,12 +172,22 @@ class ProviderPages:
             else _("The secrets are cleared.")
         )
         flash(told, "success")
+        problem = end_replaced(state, self.provider, old, None) if old is not None else None
+        if problem:
+            flash(problem, "warning")
         return self._back()
 
-    def _tried(self, state: State, warnings: list[str]) -> ResponseReturnValue:
+    def _tried(
+        self,
+        state: State,
+        warnings: list[str],
+        old: Session | None = None,
+        typed: Secret | None = None,
+    ) -> ResponseReturnValue:
         for sentence in warnings:
             flash(sentence, "warning")
         found = flash_findings(find(state, self.provider))
+        after_saving(state, self.provider, old, typed)
         state.wake()
         return self._back(found)
 

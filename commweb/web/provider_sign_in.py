@@ -7,7 +7,8 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from commweb.errors import ProviderError, StaleSettings
+from commweb.connection import Session
+from commweb.errors import AnotherServer, ProviderError, StaleSettings
 from commweb.fields import (
     PlainText,
     SettingsForm,
@@ -19,6 +20,8 @@ from commweb.i18n import gettext as _
 from commweb.i18n import lazy_gettext
 from commweb.providers.base import Provider, SignedIn
 from commweb.state import State, current_state
+from commweb.web.another_server import wait_for_confirmation
+from commweb.web.connecting import Tried, after_saving
 from commweb.web.consequences import consequences
 from commweb.web.effects import find, flash_findings, give_back, problem_sentence
 from commweb.web.flashes import flash
@@ -79,18 +82,24 @@ class SignInPages:
             form.ask_again()
             problem = _("The settings you changed have to be confirmed. Save them first.")
             return self._page(form, problem=problem, status=422)
+        return self._signed_in(state, form)
+
+    def _signed_in(self, state: State, form: SignInFields) -> ResponseReturnValue:
         person = acting_person(state)
         try:
             require_current(state, self.provider, form)
-            signed_in = self._ask(state, form)
-            save_settings(state, self.provider, form, person, signed_in=signed_in)
+            old = state.tokens(self.provider).read()
+            tried = Tried.of_sign_in(self._ask(state, form))
+            save_settings(state, self.provider, form, person, tried)
         except StaleSettings:
             form.ask_again()
             return self._page(form, stale=True, status=422)
+        except AnotherServer:
+            return wait_for_confirmation(state, self.provider, form, person.id, tried)
         except ProviderError as error:
             form.ask_again()
             return self._page(form, problem=problem_sentence(error), status=422)
-        return self._done(state, form, signed_in)
+        return self._done(state, form, tried, old)
 
     def _ask(self, state: State, form: SignInFields) -> SignedIn:
         give_back(state)
@@ -101,12 +110,15 @@ class SignInPages:
             form.secrets()["password"],
         )
 
-    def _done(self, state: State, form: SignInFields, signed_in: SignedIn) -> ResponseReturnValue:
+    def _done(
+        self, state: State, form: SignInFields, tried: Tried, old: Session | None
+    ) -> ResponseReturnValue:
         flash(_("Changes saved"), "success")
-        flash(_("Signed in as %(user)s. The tokens are stored.", user=signed_in.user_id), "success")
+        flash(_("Signed in as %(user)s. The tokens are stored.", user=tried.user_id), "success")
         for sentence in form.warnings():
             flash(sentence, "warning")
         found = flash_findings(find(state, self.provider))
+        after_saving(state, self.provider, old, None)
         state.wake()
         return redirect(url_for(f"commweb.{self.provider.id}.settings", found=found), 303)
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from commweb.connection import Session
-from commweb.encryption import Secret
 from commweb.errors import StaleSettings
 from commweb.fields import SettingsForm, StoredFacts
 from commweb.host import Person
 from commweb.places import follow_settings
-from commweb.providers.base import Provider, SignedIn
+from commweb.providers.base import Provider
 from commweb.state import State, provider_scope
+from commweb.web.connecting import Tried
 from commweb.web.effects import give_back
 from commweb.web.provider_secrets import facts_of, keep_secrets
 
-__all__ = ["empty_form", "require_current", "save_settings", "stored_facts", "typed_form"]
+__all__ = [
+    "empty_form",
+    "require_current",
+    "save_settings",
+    "save_tried",
+    "stored_facts",
+    "typed_form",
+]
 
 Form = TypeVar("Form", bound=SettingsForm)
 
@@ -54,45 +61,62 @@ def require_current(state: State, provider: Provider, form: SettingsForm) -> Non
 
 
 def save_settings(
-    state: State,
-    provider: Provider,
-    form: SettingsForm,
-    person: Person,
-    *,
-    access: Secret | None = None,
-    refresh: Secret | None = None,
-    signed_in: SignedIn | None = None,
+    state: State, provider: Provider, form: SettingsForm, person: Person, tried: Tried
 ) -> None:
     """Save the form's values and the tokens (typed, or from signing in) in one transaction.
 
-    Raises `StaleSettings` when somebody saved since the form was loaded.
+    Raises `StaleSettings` when somebody saved since the form was loaded, and `AnotherServer`
+    when the tokens are of another server than the rooms.
     """
     values = form.plain_values(provider.settings)
-    before = state.values(provider).values
-    expires_at: datetime | None = None
-    lifetime_seconds: int | None = None
-    if signed_in is not None:
-        access, refresh = signed_in.pair.access, signed_in.pair.refresh
-        expires_at = signed_in.pair.expires_at
-        lifetime_seconds = signed_in.pair.lifetime_seconds
 
-    def also(connection: Connection) -> None:
-        server_url = provider.server_url(values)
-        keep_secrets(connection, state, provider, form, server_url=server_url, actor=person.id)
-        if not provider.has_session:
-            follow_settings(connection, provider, before, values)
-            return
-        state.tokens(provider).replace(
-            connection,
-            base_url=server_url,
-            access=access,
-            refresh=refresh,
-            actor=person.id,
-            expires_at=expires_at,
-            lifetime_seconds=lifetime_seconds,
-            user_id=signed_in.user_id if signed_in else None,
-            device_id=signed_in.device_id if signed_in else None,
-        )
+    def own_secrets(connection: Connection) -> None:
+        url = provider.server_url(values)
+        keep_secrets(connection, state, provider, form, server_url=url, actor=person.id)
+
+    save_tried(
+        state,
+        provider,
+        values,
+        version=int(form.version.data),
+        person=person,
+        tried=tried,
+        also=own_secrets,
+        detail=_detail(form, tried),
+    )
+
+
+def save_tried(
+    state: State,
+    provider: Provider,
+    values: Mapping[str, Any],
+    *,
+    version: int,
+    person: Person,
+    tried: Tried,
+    allow_new_server: bool = False,
+    also: Callable[[Connection], None] | None = None,
+    detail: Mapping[str, object] | None = None,
+) -> None:
+    """Save values and tokens as `save_settings` does, without their form."""
+    before = state.values(provider).values
+
+    def store(connection: Connection) -> None:
+        if also is not None:
+            also(connection)
+        if provider.has_session:
+            state.tokens(provider).replace(
+                connection,
+                base_url=provider.server_url(values),
+                access=tried.access,
+                refresh=tried.refresh,
+                actor=person.id,
+                expires_at=tried.expires_at,
+                lifetime_seconds=tried.lifetime_seconds,
+                user_id=tried.user_id,
+                device_id=tried.device_id,
+                allow_new_server=allow_new_server,
+            )
         follow_settings(connection, provider, before, values)
 
     give_back(state)
@@ -100,15 +124,15 @@ def save_settings(
         provider_scope(provider.id),
         provider.settings,
         values,
-        expected_version=int(form.version.data),
+        expected_version=version,
         actor=person.id,
-        also=also,
-        detail=_detail(form, signed_in),
+        also=store,
+        detail=detail,
     )
 
 
-def _detail(form: SettingsForm, signed_in: SignedIn | None) -> dict[str, object]:
+def _detail(form: SettingsForm, tried: Tried) -> dict[str, object]:
     """Which secrets were replaced and how, for the audit trail; never a secret."""
     typed = {name for name in form.secrets() if getattr(form[name], "kept", False)}
     detail: dict[str, object] = {"replaced": sorted(typed)} if typed else {}
-    return {**detail, "signed_in_as": signed_in.user_id} if signed_in is not None else detail
+    return {**detail, "signed_in_as": tried.user_id} if tried.signed_in else detail

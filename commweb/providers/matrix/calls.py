@@ -94,6 +94,7 @@ LOGIN = Call(
 )
 REFRESH = Call("POST", CLIENT + "/refresh", no=frozenset({"M_FORBIDDEN", "M_UNKNOWN_TOKEN"}))
 WHOAMI = Call("GET", CLIENT + "/account/whoami")
+LOGOUT = Call("POST", CLIENT + "/logout")
 CAPABILITIES = Call("GET", CLIENT + "/capabilities")
 
 # Accounts

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from commweb.addresses import homeserver_base
+from commweb.connection import TokenPair
 from commweb.encryption import Secret
 from commweb.errors import ProviderError, Refused, Unreachable
 from commweb.i18n import gettext as _
@@ -15,6 +16,7 @@ from commweb.net import Door, NetworkPolicy
 from commweb.providers.base import (
     Backend,
     Finding,
+    Introduced,
     People,
     Provider,
     ProviderContext,
@@ -30,6 +32,7 @@ from commweb.providers.matrix.people import MatrixPeople
 from commweb.providers.matrix.rooms import NewRoomRules
 from commweb.providers.matrix.session import HOME_SERVER_URL, HomeserverSession
 from commweb.providers.matrix.transport import Transport
+from commweb.providers.matrix.visiting import end, introduce, not_an_administrator
 from commweb.settings import Setting
 
 if TYPE_CHECKING:
@@ -122,8 +125,9 @@ class MatrixProvider(Provider):
     def sign_in(
         self, values: Mapping[str, Any], network: NetworkPolicy, username: str, password: Secret
     ) -> SignedIn:
-        """A new session of its own device. A wrong name or password raises `Refused`, too many
-        tries `RateLimited` with the time to wait."""
+        """A new session of its own device. A wrong name or password, and an account that is no
+        server administrator, raise `Refused`; too many tries `RateLimited` with the time to
+        wait."""
         problem: ProviderError | None = None
         with Door(network) as door:
             transport = Transport(door, self.server_url(values), seconds=LOGIN_SECONDS)
@@ -131,9 +135,32 @@ class MatrixProvider(Provider):
                 done = public.login(transport, username, password)
             except (Refused, Unreachable) as error:
                 problem = _sign_in_problem(error, door, transport)
+            else:
+                problem = not_an_administrator(transport, done.pair, done.user_id)
         if problem is not None:
             raise problem
         return SignedIn(done.pair, done.user_id, done.device_id)
+
+    def introduce(
+        self, server_url: str, network: NetworkPolicy, pair: TokenPair, deadline_seconds: float
+    ) -> Introduced:
+        return introduce(network, homeserver_base(server_url), pair, deadline_seconds)
+
+    def end_session(
+        self,
+        server_url: str,
+        network: NetworkPolicy,
+        pair: TokenPair,
+        kept: tuple[str, TokenPair] | None,
+    ) -> None:
+        end(network, homeserver_base(server_url), pair, kept)
+
+    def keep_alive(self, context: ProviderContext, deadline_seconds: float) -> None:
+        session = HomeserverSession.open(context, seconds=deadline_seconds)
+        try:
+            session.ring.token()
+        finally:
+            session.close()
 
     def lift_limits(self, context: ProviderContext) -> None:
         session = HomeserverSession.open(context, seconds=LIFT_SECONDS)

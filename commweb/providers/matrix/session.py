@@ -72,4 +72,5 @@ class HomeserverSession:
         found = self.client.whoami()
         generation = self.ring.session().generation
         self.context.tokens.set_identity(generation, found.user_id, found.server_name)
+        self.ring.session()  # which may have been refused for the server it is of
         return Acting(found.user_id, found.server_name)

@@ -66,7 +66,7 @@ class TokenRing:
         self._read_at = 0.0
 
     def bind(self, user_id: str) -> None:
-        """From now on use no session that is known to be another account's."""
+        """From now on use no session that is not known to be this account's."""
         self._user_id = user_id
 
     def token(self) -> Secret:
@@ -96,7 +96,8 @@ class TokenRing:
         session = self._store.read()
         if session is None or session.state != OK:
             raise SignInNeeded((session.reason if session else None) or _ended())
-        other_account = self._user_id and session.user_id not in (None, self._user_id)
+        # Tokens that nobody knows the account of yet may be anybody's.
+        other_account = self._user_id is not None and session.user_id != self._user_id
         if session.base_url != self._base_url or other_account:
             raise Unreachable(_("The homeserver or its account was changed meanwhile."))
         self._cached, self._read_at = session, time.monotonic()

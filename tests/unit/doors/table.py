@@ -239,6 +239,8 @@ TABLE = (
     Row("POST", f"{MATRIX}/lift-limits", ADMINS_POST, ADMINS_OFF),
     Row("GET", f"{MATRIX}/clear-tokens", ADMINS, ADMINS_OFF),
     Row("POST", f"{MATRIX}/clear-tokens", ADMINS_POST, ADMINS_OFF),
+    Row("GET", f"{MATRIX}/another-server", ADMINS_POST, ADMINS_OFF),
+    Row("POST", f"{MATRIX}/another-server", ADMINS_POST, ADMINS_OFF),
     Row("GET", f"{MATRIX}/sign-in", ADMINS, ADMINS_OFF),
     Row("POST", f"{MATRIX}/sign-in", ADMINS_POST, ADMINS_OFF, typed=_sign_in),
     Row("GET", ROOMS, ADMINS, ADMINS_OFF),

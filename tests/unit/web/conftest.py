@@ -31,7 +31,7 @@ from commweb.fields import (
 from commweb.i18n import lazy_gettext
 from commweb.models import Event
 from commweb.net import NetworkPolicy
-from commweb.providers.base import Finding, Provider, ProviderContext, SignedIn
+from commweb.providers.base import Finding, Introduced, Provider, ProviderContext, SignedIn
 from commweb.settings import Setting
 from tests.sites import Site, switched_on
 
@@ -71,6 +71,9 @@ class FakeProvider(Provider):
         self.checked: list[ProviderContext] = []
         self.sign_ins: list[tuple[str, str]] = []
         self.lifted = 0
+        self.whose = "@bot:hs.example"
+        self.ended: list[tuple[str, str, bool]] = []
+        self.end_fault: ProviderError | None = None
         self.on_call = lambda: None
 
     def settings_form(self) -> type[SettingsForm]:
@@ -99,6 +102,24 @@ class FakeProvider(Provider):
             Secret("signed-access"), Secret("signed-refresh"), datetime(2030, 1, 1, tzinfo=UTC), 300
         )
         return SignedIn(pair, f"@{username}:hs.example", "DEVICE")
+
+    def introduce(
+        self, server_url: str, network: NetworkPolicy, pair: TokenPair, deadline_seconds: float
+    ) -> Introduced:
+        self.on_call()
+        return Introduced(pair, self.whose, self.whose.partition(":")[2], "DEVICE")
+
+    def end_session(
+        self,
+        server_url: str,
+        network: NetworkPolicy,
+        pair: TokenPair,
+        kept: tuple[str, TokenPair] | None,
+    ) -> None:
+        self.on_call()
+        if self.end_fault:
+            raise self.end_fault
+        self.ended.append((server_url, pair.access.reveal(), kept is not None))
 
     def lift_limits(self, context: ProviderContext) -> None:
         self.on_call()

@@ -1,0 +1,48 @@
+"""Keeps idle sessions alive: refreshes a stored session near its end although no room is due.
+
+Runs in a thread of its own: neither the sweep nor the work waits for a homeserver that is slow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from commweb.connection import OK
+from commweb.database import FAULTS, first_line
+from commweb.errors import CommWebError
+from commweb.state import State
+
+__all__ = ["UPKEEP_SECONDS", "Upkeep"]
+
+UPKEEP_SECONDS = 15.0
+DEADLINE_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """Looks after the sessions of one app, whether or not there is work."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def run(self, wait: Callable[[float], bool]) -> None:
+        """Look until ``wait(seconds)`` answers True; faults only delay it."""
+        while True:
+            self.once()
+            if wait(UPKEEP_SECONDS):
+                return
+
+    def once(self) -> None:
+        """Refresh what is near its end; never raises."""
+        for provider in self._state.registry:
+            try:
+                session = self._state.tokens(provider).read() if provider.has_session else None
+                if session is None or session.state != OK or session.pair.refresh is None:
+                    continue
+                provider.keep_alive(self._state.context(provider), DEADLINE_SECONDS)
+            except (CommWebError, *FAULTS) as error:
+                log.warning("A session was not refreshed: %s", first_line(error))
+            except Exception:
+                log.exception("Looking after a session met a fault.")
