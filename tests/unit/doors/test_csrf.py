@@ -18,6 +18,7 @@ NOTHING_TO_CHANGE = {
     "/logout",
     "/language",
     "/admin/communication/providers/matrix/test",
+    "/admin/communication/providers/matrix/another-server",
     "/account/again",
 }
 # Answered with no whatever is sent.
