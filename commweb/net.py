@@ -47,13 +47,15 @@ class NetworkPolicy:
 
     With an ``http_proxy`` the proxy resolves names; only addresses written as such are checked.
     ``before_send`` is called before each request: tests refuse to send while the thread has a
-    database connection checked out.
+    database connection checked out. ``call_seconds``: how long one request may take, unless its
+    caller says otherwise; shorter than the lease of a room.
     """
 
     allowed_private_hosts: tuple[str, ...] = ()
     ca_bundle: str | None = None
     http_proxy: str | None = field(default=None, repr=False)  # may hold a password
     before_send: Callable[[], None] | None = None
+    call_seconds: float = 30.0
 
 
 class Headers(dict[str, str]):
@@ -97,6 +99,11 @@ class Door:
         proxy = policy.http_proxy
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
         self._servers: dict[str, tuple[str, str]] = {}
+
+    @property
+    def call_seconds(self) -> float:
+        """How long one request may take."""
+        return self._policy.call_seconds
 
     def __enter__(self) -> Door:
         return self

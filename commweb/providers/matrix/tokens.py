@@ -21,7 +21,7 @@ from commweb.encryption import Secret
 from commweb.errors import ProviderError, RateLimited, Refused, SignInNeeded, Unreachable
 from commweb.i18n import gettext as _
 from commweb.models import now
-from commweb.providers.matrix.transport import CALL_SECONDS, Answer, Transport, Upload
+from commweb.providers.matrix.transport import Answer, Transport, Upload
 
 __all__ = ["SignedCaller", "Timing", "TokenRing"]
 
@@ -217,7 +217,7 @@ class SignedCaller:
     ) -> Answer | None:
         """The answer, or None when the server does not know the token (any more)."""
         if self.before_request is not None:
-            self.before_request(CALL_SECONDS)
+            self.before_request(self._transport.call_seconds)
         try:
             return self._transport.call(method, path, body=body, query=query, token=token)
         except Refused as error:

@@ -22,7 +22,6 @@ from commweb.providers.matrix.content import Json, object_in
 from commweb.providers.matrix.meaning import MatrixRefused, error_of
 
 __all__ = [
-    "CALL_SECONDS",
     "Answer",
     "Caller",
     "Json",
@@ -30,8 +29,6 @@ __all__ = [
     "Transport",
     "Upload",
 ]
-
-CALL_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,8 @@ class Transport:
         self.base_url = base_url
         self._door = door
         self._ends = None if seconds is None else time.monotonic() + seconds
+        self.call_seconds = door.call_seconds
+        """How long one request may take, unless its caller says otherwise."""
 
     def call(
         self,
@@ -85,7 +84,7 @@ class Transport:
         body: Mapping[str, Any] | Upload | None = None,
         query: Mapping[str, str] | None = None,
         token: Secret | None = None,
-        seconds: float = CALL_SECONDS,
+        seconds: float | None = None,
     ) -> Answer:
         """One request. Raises what `commweb.providers.matrix.meaning.error_of` gives, and
         `Unreachable` and `AddressRefused` when nothing came."""
@@ -99,7 +98,7 @@ class Transport:
             self.base_url + target,
             headers=headers,
             body=data,
-            deadline_seconds=self.share(seconds),
+            deadline_seconds=self.share(self.call_seconds if seconds is None else seconds),
             max_bytes=asked.largest_reply,
         )
         return _judged(asked, reply, _secrets(body, token))
