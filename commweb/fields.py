@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Protocol
 import wtforms
 from flask import request
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, Field, HiddenField, PasswordField, SelectChoice
+from wtforms import BooleanField, Field, HiddenField, PasswordField
 from wtforms.validators import StopValidation, ValidationError
 from wtforms.widgets import PasswordInput, TextInput
 
@@ -108,13 +108,18 @@ class StringField(wtforms.StringField):  # type: ignore[misc]
         self.data = valuelist[0] if valuelist else ""
 
 
+def _choice(value: str, label: Any) -> Any:
+    """An entry of a list; before WTForms 3.3 it was a plain pair."""
+    kind = getattr(wtforms, "SelectChoice", None)
+    return (value, label) if kind is None else kind(value, label)
+
+
 class SelectField(wtforms.SelectField):  # type: ignore[misc]
     """A list of (value, label). A field that is missing from what was sent keeps what the form
     was made with."""
 
     def __init__(self, *args: Any, choices: Iterable[tuple[str, Any]] = (), **kwargs: Any) -> None:
-        made = [SelectChoice(value, label) for value, label in choices]
-        super().__init__(*args, choices=made, **kwargs)
+        super().__init__(*args, choices=[_choice(*choice) for choice in choices], **kwargs)
 
     def pre_validate(self, form: Any) -> None:
         try:
