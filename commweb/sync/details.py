@@ -49,6 +49,10 @@ def details(
     writing = _writing(room.read_only, applied, observed, respect=respect)
     inviting = _inviting(applied, observed, policy)
     picture = _picture(target, applied, observed.picture_uri or "", respect)
+    default_level = _default_level(target, observed, policy)
+    read_only = writing.sent
+    if default_level is not None and writing.confirmed and room.read_only:
+        read_only = True  # the level that keeps people from writing depends on everybody's
     actions: list[Action] = []
     if name.write:
         actions.append(SetName(room.name))
@@ -79,12 +83,12 @@ def details(
     said = tuple(sentence for sentence, is_kept in kept.items() if is_kept)
     return Details(
         tuple(actions),
-        writing.sent,
+        read_only,
         record,
         said,
         open_level=writing.open_level or 0,
         invite_level=inviting.sent,
-        default_level=_default_level(target, observed, policy),
+        default_level=default_level,
     )
 
 

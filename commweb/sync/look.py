@@ -265,7 +265,7 @@ class _Looking:
         chain: tuple[str, ...],
     ) -> Look:
         record, last = self.record, self.last
-        policy = self._policy()
+        policy = self._policy(observed)
         if _adopted(record):
             # Whatever differs is from our own earlier try.
             policy = replace(policy, respect_hand_changes=False)
@@ -287,6 +287,13 @@ class _Looking:
             record, target, last, observed, people, kept, hold, found,
             chain=chain, problems=tuple(getattr(read, "problems", ())),
         )  # fmt: skip
+
+    def _is_ours(self, observed: ObservedRoom | None) -> bool:
+        """Whether the room says that commweb created it. No other is ever deleted."""
+        if observed is None:
+            return True
+        key = bool(observed.creation_key)
+        return self.record.made_by_us and key and observed.creator == observed.own_id
 
     def _lately(self, actions: Sequence[Action]) -> frozenset[str]:
         if not any(isinstance(action, Remove) for action in actions):
@@ -329,10 +336,10 @@ class _Looking:
             ]
         return tuple(found)
 
-    def _policy(self) -> Policy:
+    def _policy(self, observed: ObservedRoom | None) -> Policy:
         values, levels = self.values, level_map(self.values)
         rule = str(values.get("closing_rule", "remove_members"))
-        if rule == "delete_room" and not self.record.made_by_us:
+        if rule == "delete_room" and not self._is_ours(observed):
             rule = "remove_members"
         student, teacher = levels[Role.PARTICIPANT], levels[Role.MODERATOR]
         return Policy(

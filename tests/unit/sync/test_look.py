@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
-from commweb.models import RoomRow
+from commweb.models import CourseChoice, RoomRow
+from commweb.settings import Setting
 from tests.simulated import OWN, SimulatedProvider, SimulatedRoom, SimulatedServer
 from tests.simulated import ObservedMember as Seen
 from tests.sites import Site, student, switched_on, teacher
@@ -143,6 +144,26 @@ def test_while_an_upgrade_is_a_question_who_leaves_still_leaves(course: Course) 
     course.enrol(teacher("ada"), student("ben"))
     assert course.row.held_kind == "upgraded"
     assert course.inside == {"ada", "ben"}
+
+
+def test_the_room_of_an_upgrade_is_emptied_and_never_deleted(
+    school: Site, server: SimulatedServer
+) -> None:
+    made = Course(school, server)
+    made.create(teacher("ada"), student("ben"))
+    new = upgraded(made)
+    new.members[OWN] = Seen("invite", by="@ada:sim")
+    new.levels[OWN] = 100
+    made.sync()
+    provider = school.state.registry.get("simulated")
+    assert provider is not None
+    provider.settings = (Setting("closing_rule", "delete_room"),)
+    made.set(wanted=False, confirmed_people=["*"])
+    with school.state.database.write() as connection:
+        connection.execute(update(CourseChoice).values(provider=""))
+    made.sync()
+    assert "!newer" in server.rooms
+    assert not new.is_in("@ben:sim")
 
 
 # Gone.
