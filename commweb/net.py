@@ -128,29 +128,53 @@ class Door:
         """The whole answer, within ``deadline_seconds`` by our own clock.
 
         Raises `AddressRefused` for an address the policy does not allow and `Unreachable` when
-        no complete answer came. Neither names a header or a body.
+        no complete answer came. Neither names a header or a body; and whatever is raised, no
+        variable of a function on its way holds one: tools that report faults write them down.
         """
-        place, url = self._checked(url)
-        if self._policy.before_send is not None:
-            self._policy.before_send()
-        self._guard.start(deadline_seconds, place)
-        problem: ProviderError
         try:
-            return self._exchange(method, url, headers or {}, body, max_bytes)
-        except ProviderError as error:  # the guard's own
-            problem = type(error)(error.sentence)
-        except requests.exceptions.SSLError:
-            problem = Unreachable(
-                _("The certificate of %(host)s could not be verified.", host=place)
-            )
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-            problem = self._no_answer(place, deadline_seconds)
-        except ValueError:  # a header that no request can carry; the message would quote it
-            problem = Unreachable(_("The request to %(host)s cannot be written.", host=place))
-        except _TooLarge:
-            problem = Unreachable(_("%(host)s sent a reply that is too large.", host=place))
-        # Outside the except blocks: the causes hold the request with its headers.
-        raise problem
+            place, url = self._checked(url)
+            if self._policy.before_send is not None:
+                self._policy.before_send()
+            self._guard.start(deadline_seconds, place)
+            outcome = self._outcome(method, url, headers or {}, body, max_bytes)
+        finally:
+            headers = body = None
+        if isinstance(outcome, Reply):
+            return outcome
+        # Here and not where it was caught: on its way it held the request with its headers.
+        raise self._problem(outcome, place, deadline_seconds)
+
+    def _outcome(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_bytes: int
+    ) -> Reply | BaseException:
+        """The answer, or what was raised instead, without the way it came."""
+        try:
+            return self._exchange(method, url, headers, body, max_bytes)
+        except BaseException as error:  # noqa: BLE001  raised again by the caller
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
+
+    def _problem(self, error: BaseException, place: str, deadline_seconds: float) -> BaseException:
+        """What to raise for it. Errors of the libraries may quote the request."""
+        match error:
+            case ProviderError():  # the guard's own
+                return type(error)(error.sentence)
+            case requests.exceptions.SSLError():
+                sentence = _("The certificate of %(host)s could not be verified.", host=place)
+            case requests.RequestException() | urllib3.exceptions.HTTPError() | OSError():
+                return self._no_answer(place, deadline_seconds)
+            case ValueError():  # a header that no request can carry
+                sentence = _("The request to %(host)s cannot be written.", host=place)
+            case _TooLarge():
+                sentence = _("%(host)s sent a reply that is too large.", host=place)
+            case Exception():  # no thread, no memory, a fault of a library
+                fault = type(error).__name__
+                sentence = _(
+                    "The request to %(host)s failed here (%(fault)s).", host=place, fault=fault
+                )
+            case _:  # somebody ends the program
+                return error
+        return Unreachable(sentence)
 
     def _checked(self, url: str) -> tuple[str, str]:
         """The server as messages name it, and the address as it is sent. What was said about a
@@ -187,7 +211,7 @@ class Door:
                     raise _TooLarge
                 self._guard.left()
             return Reply(
-                response.status_code, CaseInsensitiveDict(response.headers), bytes(received)
+                response.status_code, CaseInsensitiveDict(response.headers), Body(received)
             )
 
     def _no_answer(self, place: str, deadline_seconds: float) -> Unreachable:

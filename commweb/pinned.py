@@ -97,6 +97,9 @@ class Guard:
                 sock.settimeout(self.left())
             except OSError:
                 sock.close()
+            except BaseException:
+                sock.close()
+                raise
             else:
                 return sock
         place = self._thread.place if checked else f"{host}:{port}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -294,3 +295,26 @@ def test_new_tokens_begin_without_the_trouble_of_the_old(stored: Stored) -> None
     session = stored.tokens().read()
     assert session is not None
     assert (session.trouble_code, session.trouble, session.answered_at) == (None, None, None)
+
+
+def test_a_rotation_is_on_the_disk_before_it_counts(stored: Stored) -> None:
+    """A pair that is used and then lost in a power cut would be the end of the session."""
+    stored.save("a1", "r1")
+    tokens = stored.tokens()
+    tokens.take_lease("me", 1, 30)
+    how: list[object] = []
+
+    def look(connection: Any, cursor: Any, statement: str, *_more: Any) -> None:
+        if not statement.startswith("UPDATE commweb_connection"):
+            return
+        raw = connection.connection.cursor()
+        asked = "SHOW synchronous_commit"
+        if connection.dialect.name == "sqlite":
+            asked = "PRAGMA synchronous"
+        raw.execute(asked)
+        how.append(raw.fetchone()[0])
+        raw.close()
+
+    event.listen(stored.database.engine, "before_cursor_execute", look)
+    assert tokens.rotate("me", 1, pair("a2", "r2"), Secret("r1"))
+    assert how == (["on"] if stored.database.engine.dialect.name == "postgresql" else [2])

@@ -90,17 +90,21 @@ class Transport:
         `Unreachable` and `AddressRefused` when nothing came."""
         asked = call_of(method, path)
         headers, data = _encoded(body)
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token.reveal()}"
-        target = f"{path}?{urlencode(query)}" if query else path
-        reply = self._door.send(
-            method,
-            self.base_url + target,
-            headers=headers,
-            body=data,
-            deadline_seconds=self.share(self.call_seconds if seconds is None else seconds),
-            max_bytes=asked.largest_reply,
-        )
+        try:
+            if token is not None:
+                headers["Authorization"] = f"Bearer {token.reveal()}"
+            target = f"{path}?{urlencode(query)}" if query else path
+            reply = self._door.send(
+                method,
+                self.base_url + target,
+                headers=headers,
+                body=data,
+                deadline_seconds=self.share(self.call_seconds if seconds is None else seconds),
+                max_bytes=asked.largest_reply,
+            )
+        finally:
+            # Tools that report faults write down the variables of every function on the way.
+            headers, data = Headers(), None
         return _judged(asked, reply, _secrets(body, token))
 
     def share(self, seconds: float) -> float:
@@ -118,8 +122,8 @@ def _encoded(body: Mapping[str, Any] | Upload | None) -> tuple[Headers, bytes | 
         return Headers(), None
     if isinstance(body, Upload):
         return Headers({"Content-Type": body.media_type}), body.data
-    text = json.dumps(dict(body), default=_revealed)
-    return Headers({"Content-Type": "application/json"}), Body(text.encode())
+    data = Body(json.dumps(dict(body), default=_revealed).encode())
+    return Headers({"Content-Type": "application/json"}), data
 
 
 def _revealed(value: object) -> str:

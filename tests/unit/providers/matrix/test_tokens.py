@@ -8,10 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from commweb.connection import TokenPair
 from commweb.encryption import Secret
 from commweb.errors import Refused, SignInNeeded, Unreachable
+from commweb.models import Connection as Row
 from commweb.models import now
 from commweb.providers.matrix.tokens import Timing, TokenRing
 from tests.stored_session import BASE_URL, Stored
@@ -375,3 +377,41 @@ def test_the_rows_token_is_used_when_it_is_not_the_one_that_failed(
     save_expiring_in(stored, 250)
     assert ring_on(stored, issuer).replacement(Secret("older")) == Secret("a0")
     assert issuer.exchanges == []
+
+
+def test_tokens_of_an_account_nobody_knows_yet_are_not_used_in_the_middle_of_a_job(
+    stored: Stored, issuer: Issuer
+) -> None:
+    stored.save("a0", "r0", user_id="@bot:hs.example")
+    ring = ring_on(stored, issuer)
+    ring.bind("@bot:hs.example")
+    stored.save("a9", "r9")
+    with pytest.raises(Unreachable, match="changed"):
+        ring.token()
+
+
+def test_a_new_pair_of_the_same_account_goes_on_with_the_job(
+    stored: Stored, issuer: Issuer
+) -> None:
+    stored.save("a0", "r0", user_id="@bot:hs.example")
+    ring = ring_on(stored, issuer)
+    ring.bind("@bot:hs.example")
+    stored.save("a9", "r9", user_id="@bot:hs.example")
+    assert ring.token() == Secret("a9")
+
+
+def test_the_lease_outlasts_the_longest_refresh(stored: Stored, issuer: Issuer) -> None:
+    """Else a second caller would refresh while the first one's answer is on its way."""
+    save_expiring_in(stored, -5)
+    timing = Timing()
+    left: list[float] = []
+
+    def refresh(token: Secret, seconds: float) -> TokenPair:
+        assert seconds <= timing.refresh
+        with stored.database.read() as connection:
+            until = connection.execute(select(Row.lease_until)).scalar_one()
+        left.append((until - now()).total_seconds() - seconds)
+        return issuer.refresh(token, seconds)
+
+    TokenRing(stored.tokens(), BASE_URL, refresh, timing=timing).token()
+    assert left[0] > 10
