@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 import re
 import unicodedata
 
@@ -26,6 +25,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 255
+PREFIX = "u-"
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/+")
 _NOT_IN_ALIAS = re.compile(r"[^a-z0-9_.-]+")
 # The historical grammar: accounts made before the current one have other characters too.
@@ -56,13 +56,15 @@ def user_id_problem(text: str) -> str | None:
 def user_id(username: str, server_name: str, taken: frozenset[str]) -> str:
     """The Matrix user id for a user name, not one of ``taken``; the same for the same input.
 
-    A name whose plain id is taken gets a suffix made from the name itself.
+    A name whose plain id is taken gets a suffix made from the name itself, and then a prefix too:
+    a bridge owns all names that begin, or end, in its own way.
     """
     room = MAX_BYTES - len(server_name.encode()) - 2
     plain = localpart(username, room)
-    suffixes = itertools.chain(("",), (_digest(username, number) for number in range(64)))
-    for suffix in suffixes:
-        name = f"{plain[: room - len(suffix)]}{suffix}"
+    digests = [_digest(username, number) for number in range(64)]
+    added = [("", ""), ("", digests[0]), *((PREFIX, digest) for digest in digests)]
+    for prefix, suffix in added:
+        name = f"{prefix}{plain[: room - len(prefix) - len(suffix)]}{suffix}"
         candidate = f"@{name}:{server_name}"
         if candidate not in taken:
             return candidate

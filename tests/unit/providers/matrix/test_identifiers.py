@@ -89,3 +89,13 @@ def test_the_server_is_read_from_a_user_id() -> None:
     assert server_name_of("!room") == ""
     assert is_on("@a:hs.example", "hs.example")
     assert not is_on("@a:other.example", "hs.example")
+
+
+def test_a_name_that_a_bridge_owns_in_every_form_gets_another_beginning() -> None:
+    taken: frozenset[str] = frozenset()
+    names = []
+    for _time in range(4):
+        names.append(user_id("irc_anna", "hs.test", taken))
+        taken = taken | {names[-1]}
+    assert [name.startswith("@irc_") for name in names] == [True, True, False, False]
+    assert len(set(names)) == 4
