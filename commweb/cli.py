@@ -19,11 +19,12 @@ from commweb.encryption import Secret
 from commweb.errors import AnotherServer, CommWebError
 from commweb.hooks import report
 from commweb.i18n import gettext as _
-from commweb.i18n import ngettext
+from commweb.i18n import joined, ngettext
 from commweb.logs import log_with_time
 from commweb.providers.base import Provider
 from commweb.provisioning import sign_in as store_sign_in
 from commweb.rekey import rekey
+from commweb.servers import Elsewhere
 from commweb.state import State, current_state
 from commweb.sync.once import confirm, once, plans
 from commweb.web.rooms import backfill, courses_without_room
@@ -190,16 +191,13 @@ def sign_in(provider_id: str, username: str, password_stdin: bool, new_homeserve
             allow_new_server=new_homeserver,
         )
     except AnotherServer as error:
-        _fail(
-            _(
-                "%(rooms)d rooms and %(accounts)d accounts are on %(old)s, not on %(new)s. Nothing "
-                "was changed. To create them anew on %(new)s, use --new-homeserver.",
-                rooms=error.rooms,
-                accounts=error.accounts,
-                old=error.old,
-                new=error.new,
-            )
+        found = Elsewhere(error.old, error.new, error.rooms, error.accounts)
+        more = _(
+            "This account is on %(new)s. Nothing was changed. To create everything anew there, "
+            "use --new-homeserver.",
+            new=error.new,
         )
+        _fail(joined([found.sentence(), more]))
     click.echo(_("Signed in as %(user)s.", user=signed_in.user_id))
     if problem:
         click.echo(problem, err=True)

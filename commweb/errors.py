@@ -75,7 +75,8 @@ class AnotherServer(MisuseError):
 
     def __init__(self, old: str, new: str, rooms: int, accounts: int) -> None:
         super().__init__(
-            f"These tokens are for {new}, but {rooms} rooms and {accounts} accounts are on {old}. "
+            f"These tokens are for {new}, but {rooms} room{'s' * (rooms != 1)} and {accounts} "
+            f"account{'s' * (accounts != 1)} are on {old}. "
             "Pass allow_new_server=True to have them created anew; the old rooms stay as they are."
         )
         self.old, self.new, self.rooms, self.accounts = old, new, rooms, accounts

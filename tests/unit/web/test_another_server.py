@@ -196,3 +196,25 @@ def test_the_session_of_another_installation_is_left_alone(
         connection.execute(update(Connection).values(instance="the original"))
     admin.follow(admin.send(SETTINGS_URL, **TOKENS))
     assert fake.ended == []
+
+
+def test_the_command_line_refuses_another_server_with_the_numbers(
+    with_rooms: Site, fake: FakeProvider
+) -> None:
+    with with_rooms.state.database.write() as connection:
+        for model in (RoomRow, Account, Connection):
+            connection.execute(update(model).values(server_name="old.example"))
+    words = ["commweb", "sign-in", "--provider", "fake", "--username", "bot", "--password-stdin"]
+    run = with_rooms.app.test_cli_runner().invoke
+    refused = run(args=words, input="open sesame\n")
+    assert refused.exit_code == 1
+    assert "2 rooms and 1 account are on old.example." in refused.output
+    assert "--new-homeserver" in refused.output
+    assert fake.ended == [("https://hs.example", "signed-access", False)]
+    session = session_of(with_rooms, fake)
+    assert session is not None
+    assert session.pair.access == Secret("old-access")
+    done = run(args=[*words, "--new-homeserver"], input="open sesame\n")
+    assert (done.exit_code, done.output) == (0, "Signed in as @bot:hs.example.\n")
+    assert fake.ended[1:] == [("https://hs.example", "old-access", True)]
+    assert rooms_wanted(with_rooms) == [False, False]
