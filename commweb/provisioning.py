@@ -104,11 +104,12 @@ def sign_in(
     password: Secret,
     *,
     actor: str,
-    allow_new_server: bool = False,
+    allow_new_server: bool = True,
 ) -> tuple[SignedIn, str | None]:
     """Get tokens for the saved server and store them, and log out those they replace. Also what
     to tell when that could not be done.
 
+    ``allow_new_server``: a script that signs in means it; pages and the command line ask first.
     Raises `ProviderError`, and `AnotherServer` for an account of another server than the rooms
     there are, unless ``allow_new_server``; the new session is ended then.
     """
