@@ -38,7 +38,7 @@ def report(
 ) -> None:
     """Add one `Change` to the host's session; no flush, no commit.
 
-    ``kind``: one of `commweb.sync.reports.KINDS`. Raises `MisuseError` for an id that is not a
+    ``kind``: see `commweb.sync.reports.Report`. Raises `MisuseError` for an id that is not a
     string or that no database can keep.
     """
     require_id(course_id or person_id)

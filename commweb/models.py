@@ -313,7 +313,8 @@ class FoldRow(Base):
     """Who folded a course last, and why it cannot be folded. ``ticket`` grows with each fold: one
     that read the host before a later one began does not count. ``failures``: how often in a row
     it failed; 0: it did not. ``retry_at``: when it is tried again. ``tried_id``: the newest report
-    that a failed fold had seen."""
+    that a failed fold had seen. ``checked_at``: when the course was last folded, or reported for
+    the drift check."""
 
     __tablename__ = "commweb_fold"
 
@@ -323,6 +324,7 @@ class FoldRow(Base):
     retry_at: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(ToldText)
     tried_id: Mapped[int] = mapped_column(default=0, server_default="0")
+    checked_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
 class Account(Base):

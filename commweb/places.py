@@ -19,7 +19,8 @@ from sqlalchemy import (
     update,
 )
 
-from commweb.models import CourseChoice, MemberRow, RoomRow
+from commweb.models import CourseChoice, MemberRow, RoomRow, now
+from commweb.priority import Priority, asked
 from commweb.providers.base import Provider
 
 __all__ = ["Place", "follow_settings", "in_order", "look_again", "look_at_all", "places"]
@@ -49,12 +50,12 @@ def in_order(*where: ColumnExpressionArgument[bool]) -> ColumnElement[bool]:
 def look_again(connection: Connection, provider: str, person_id: str) -> None:
     """Ask for every room that wants the person to be looked at."""
     rooms = select(MemberRow.room_id).where(MemberRow.person_id == person_id)
-    connection.execute(_ask(provider, RoomRow.id.in_(rooms)))
+    connection.execute(_ask(provider, Priority.REPORTED, RoomRow.id.in_(rooms)))
 
 
 def look_at_all(connection: Connection, provider: str) -> None:
     """Ask for every room of the provider to be looked at."""
-    connection.execute(_ask(provider))
+    connection.execute(_ask(provider, Priority.SETTINGS))
 
 
 def follow_settings(
@@ -92,6 +93,6 @@ def places(connection: Connection, provider: str, person_id: str) -> list[Place]
     return [Place(*row) for row in rows]
 
 
-def _ask(provider: str, *which: ColumnElement[bool]) -> Update:
+def _ask(provider: str, priority: Priority, *which: ColumnElement[bool]) -> Update:
     wanted = in_order(RoomRow.provider == provider, RoomRow.wanted, *which)
-    return update(RoomRow).where(wanted).values(revision=RoomRow.revision + 1, next_attempt_at=None)
+    return update(RoomRow).where(wanted).values(**asked(now(), priority))

@@ -1,87 +1,83 @@
-"""Append what the host reports, and fold it into rooms that have to be looked at.
+"""Fold what the host reported into rooms that have to be synced.
 
-Appending is one insert in the host's own transaction. Folding asks the host what each reported
-course looks like now, so that lost, doubled or reordered reports make no difference.
+Folding asks the host what each reported course looks like now, so that lost, doubled or reordered
+reports make no difference. Whatever goes wrong with one course is that course's own: it is tried
+again later, and the others are folded.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, case, delete, insert, or_, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import select, update
+from sqlalchemy.exc import StatementError
 
+from commweb import accounts
+from commweb.answers import Answer
 from commweb.database import FAULTS, first_line
-from commweb.errors import HostError
-from commweb.host import Course, Group
-from commweb.models import Change, CourseChoice, MemberRow, RoomRow, now
-from commweb.places import in_order
-from commweb.servers import connected, here
+from commweb.errors import CommWebError, HostError
+from commweb.i18n import gettext as _
+from commweb.models import Change, CourseChoice, now
 from commweb.state import State
-from commweb.sync.choices import choice_of, insert_into
-from commweb.sync.desired import Choice, rooms
+from commweb.sync import reports
+from commweb.sync.choices import choice_of
+from commweb.sync.desired import Choice, DesiredRoom, rooms
+from commweb.sync.marking import (
+    Wanted,
+    bring_back,
+    has_left,
+    hold,
+    mark,
+    mark_people,
+    retire,
+    store_course,
+)
+from commweb.sync.reading import ask_host
+from commweb.sync.reports import FailingFold, Turn, append, failing_folds, pending
 
-__all__ = ["append", "fold", "pending"]
+__all__ = ["FailingFold", "append", "failing_folds", "fold", "pending"]
 
-BATCH = 500
+ROUND = 100
+"""How many courses are folded before what was reported meanwhile is looked at: a new course does
+not wait behind all that can wait."""
+PEOPLE = 500
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Report:
-    id: int
-    course_id: str
-    person_id: str
-    kind: str
-    provider: str | None
+def fold(state: State, stop: Callable[[], bool] = lambda: False) -> int:
+    """Fold every report there is; the number of reports folded. ``stop``: end early.
 
-
-def append(connection: Connection, course_ids: Sequence[str]) -> None:
-    """Report courses in a write of our own: what was chosen and the report of it are one."""
-    if course_ids:
-        rows = [{"course_id": course_id, "kind": "course"} for course_id in course_ids]
-        connection.execute(insert(Change), rows)
-
-
-def pending(connection: Connection) -> bool:
-    """Whether there is anything to fold: a report, or a course whose time has come."""
-    if connection.execute(select(Change.id).limit(1)).first() is not None:
-        return True
-    due = select(CourseChoice.course_id).where(CourseChoice.look_at <= now()).limit(1)
-    return connection.execute(due).first() is not None
-
-
-def fold(state: State) -> int:
-    """Fold every report there is; the number of reports folded.
-
-    A course the host fails to answer for keeps its reports for the next time.
+    Raises `commweb.database.FAULTS` when the database is away.
     """
     _report_due(state)
+    _bring_forward(state)
     folded = 0
-    last = 0
-    while True:
+    tried: dict[str, int] = {}
+    while not stop():
+        folded += _fold_people(state)
         with state.database.read() as connection:
-            reports = _reports(connection, last)
-            courses = _courses(connection, reports)
-        if not reports:
-            return folded
-        last = reports[-1].id
-        failed: set[str] = set()
-        for course_id, own in courses.items():
-            try:
-                _fold_course(state, course_id, own)
-            except FAULTS:
-                raise
-            except (HostError, DBAPIError) as error:
-                # A value that the database cannot hold is the course's own trouble.
-                failed.add(course_id)
-                log.warning("Course %s is kept for later: %s", course_id, first_line(error))
-        folded += _forget(state, reports, courses, failed)
+            waiting = reports.waiting(connection, len(tried) + ROUND)
+        new = [key for key, newest in waiting.items() if newest > tried.get(key, 0)][:ROUND]
+        if not new:
+            break
+        for course_id in new:
+            if stop():
+                break
+            tried[course_id] = waiting[course_id]
+            folded += _attempt(state, course_id)
+    return folded
+
+
+def _bring_forward(state: State) -> None:
+    """Failing courses of which something new was reported do not rest for long."""
+    with state.database.read() as connection:
+        courses = reports.with_news(connection)
+    if courses:
+        with state.database.write() as connection:
+            reports.bring_forward(connection, courses)
 
 
 def _report_due(state: State) -> None:
@@ -98,161 +94,131 @@ def _report_due(state: State) -> None:
         connection.execute(update(CourseChoice).where(due).values(look_at=None))
 
 
-def _reports(connection: Connection, after: int) -> list[_Report]:
-    rows = connection.execute(
-        select(Change.id, Change.course_id, Change.person_id, Change.kind, Change.provider)
-        .where(Change.id > after)
-        .order_by(Change.id)
-        .limit(BATCH)
-    )
-    return [_Report(*row) for row in rows]
+def _attempt(state: State, course_id: str) -> int:
+    """Fold one course; how many reports that were. Its own faults are kept with it."""
+    turn = None
+    try:
+        with state.database.write() as connection:
+            turn = reports.take_turn(connection, course_id)
+            choice = choice_of(connection, course_id)
+            left = has_left(connection, course_id)
+        return _fold_course(state, turn, choice, left) if turn else 0
+    except FAULTS:
+        raise
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is this course's own)
+        _keep_for_later(state, course_id, turn, error)
+        return 0
 
 
-def _courses(connection: Connection, reports: Sequence[_Report]) -> dict[str, list[_Report]]:
-    """The courses to look at, each with its reports in order."""
-    courses: dict[str, list[_Report]] = {}
-    people: dict[str, list[_Report]] = {}
-    for report in reports:
-        target = courses if report.course_id else people
-        target.setdefault(report.course_id or report.person_id, []).append(report)
-    for course_id, person_id in _courses_of(connection, list(people)):
-        courses.setdefault(course_id, []).extend(people[person_id])
-    return courses
-
-
-def _courses_of(connection: Connection, person_ids: list[str]) -> list[tuple[str, str]]:
-    """(course, person) for each reported person and each course he may be in: the rooms that
-    have a row of him, and those being worked on now, whose rows are not written yet."""
-    if not person_ids:
-        return []
-    recorded = connection.execute(
-        select(RoomRow.course_id, MemberRow.person_id)
-        .join(MemberRow, MemberRow.room_id == RoomRow.id)
-        .where(MemberRow.person_id.in_(person_ids))
-        .distinct()
-    )
-    found = {(row.course_id, row.person_id) for row in recorded}
-    busy = connection.execute(
-        select(RoomRow.course_id).where(RoomRow.lease.is_not(None)).distinct()
-    ).scalars()
-    found |= {(course_id, person_id) for course_id in busy for person_id in person_ids}
-    return sorted(found)
-
-
-def _fold_course(state: State, course_id: str, reports: Sequence[_Report]) -> None:
-    with state.database.read() as connection:
-        choice = choice_of(connection, course_id)
-    created = [report for report in reports if report.kind == "created"]
-    if choice is None and created:
-        choice = Choice(created[0].provider or "")
-    course, groups = _ask_host(state, course_id)
+def _fold_course(state: State, turn: Turn, choice: Choice | None, left: bool) -> int:
+    answer = ask_host(state, turn.course_id, members=left)
     at = now()
-    wanted = _wanted(state, course, groups, choice, at)
+    deleted, choice = _standing(turn, choice, answer)
+    wanted = _wanted(state, answer, choice, at)
     with state.database.write() as connection:
-        _store_course(connection, course_id, choice, course, at)
-        _mark(connection, course_id, wanted)
+        if not reports.is_ours(connection, turn):
+            return 0  # whoever took the later ticket asked the host after this fold did
+        if deleted:
+            retire(connection, turn.course_id, at)
+        if not deleted or choice is not None:
+            store_course(connection, turn.course_id, choice, answer.course, at)
+        if answer.course is not None:
+            mark(connection, turn.course_id, list(wanted), at, turn.priority)
+        elif not deleted:
+            hold(connection, turn.course_id, at, turn.priority)
+        if left and answer.course is not None:
+            enrolled = frozenset(member.person.id for member in answer.members)
+            bring_back(connection, turn.course_id, enrolled, wanted)
+        reports.store_success(connection, turn, at)
+    return len(turn.reports)
 
 
-def _ask_host(state: State, course_id: str) -> tuple[Course | None, list[Group]]:
-    with state.app.app_context():
-        try:
-            course = state.host.course(course_id)
-            return course, list(state.host.groups(course_id)) if course else []
-        except HostError:
-            raise
-        except Exception as error:
-            raise HostError(f"the host failed to answer ({type(error).__name__})") from error
+def _standing(turn: Turn, choice: Choice | None, answer: Answer) -> tuple[bool, Choice | None]:
+    """Whether the course that has the rooms was deleted, and what the one there is now chose.
+
+    A deletion counts when the host has the course no longer, or when a course with the same id
+    was created after it; else the host took it back.
+    """
+    last = max((report.id for report in turn.reports if report.kind == "deleted"), default=None)
+    created = [report for report in turn.reports if report.kind == "created"]
+    if last is not None:
+        after = [report for report in created if report.id > last]
+        if answer.course is None:
+            return True, None
+        if after:
+            return True, Choice(after[0].provider or "")
+    if choice is None and created:
+        return False, Choice(created[0].provider or "")
+    return False, choice
 
 
-def _wanted(
-    state: State, course: Course | None, groups: list[Group], choice: Choice | None, at: datetime
-) -> list[tuple[str, str]]:
-    """The group and provider of each room; a provider without rooms has nothing to make."""
+def _wanted(state: State, answer: Answer, choice: Choice | None, at: datetime) -> Wanted:
+    """The rooms there should be; a provider without rooms has nothing to create."""
     provider = state.registry.get(choice.provider) if choice else None
     if provider is not None and not provider.has_rooms:
-        return []
-    return [(room.group_id, room.provider) for room in rooms(course, groups, (), choice, at=at)]
+        return {}
+    found = rooms(answer.course, answer.groups, answer.members, choice, at=at)
+    return {(room.group_id, room.provider): _people(room) for room in found}
 
 
-def _store_course(
-    connection: Connection,
-    course_id: str,
-    choice: Choice | None,
-    course: Course | None,
-    at: datetime,
-) -> None:
-    values: dict[str, Any] = {"look_at": None}
-    if course is not None:
-        values = {
-            "course_name": course.full_name[:255],
-            "look_at": _next_boundary(course, at),
-        }
-    changed = connection.execute(
-        update(CourseChoice).where(CourseChoice.course_id == course_id).values(**values)
+def _people(room: DesiredRoom) -> frozenset[str]:
+    return frozenset(member.person.id for member in room.members) | frozenset(room.away)
+
+
+def _keep_for_later(state: State, course_id: str, turn: Turn | None, error: Exception) -> None:
+    first = turn is None or not turn.failures
+    ours = isinstance(error, CommWebError) and error.__cause__ is None
+    # What a database cannot hold is said in one line; its traceback would print what it was.
+    bug = not ours and not isinstance(error, StatementError)
+    words = "Course %s could not be folded: %s"
+    log.warning(words, course_id, first_line(error), exc_info=error if first and bug else None)
+    if turn is None:
+        return
+    try:
+        with state.database.write() as connection:
+            if reports.is_ours(connection, turn):
+                reports.store_failure(connection, turn, _reason(error), now())
+    except FAULTS:
+        raise
+    except Exception:
+        log.exception("The fault of course %s could not be written down.", course_id)
+
+
+def _reason(error: Exception) -> str:
+    return (
+        str(error) if isinstance(error, HostError) else _("Unexpected error. See the worker log.")
     )
-    if not changed.rowcount and choice is not None:
-        statement = insert_into(connection, CourseChoice).values(
-            course_id=course_id,
-            provider=choice.provider,
-            room_mode=choice.room_mode,
-            group_template=choice.group_template,
-            version=1,
-            **values,
-        )
-        connection.execute(statement.on_conflict_do_nothing())
 
 
-def _next_boundary(course: Course, at: datetime) -> datetime | None:
-    """When the course opens or closes next: then its rooms change without a report."""
-    times = (course.opens_at, course.closes_at)
-    return min((time for time in times if time is not None and time > at), default=None)
+def _fold_people(state: State) -> int:
+    """Ask for the rooms of people who changed; forget what belonged to people who are gone."""
+    folded = last = 0
+    while True:
+        with state.database.read() as connection:
+            query = select(Change.id).where(Change.course_id == "", Change.id > last)
+            ids = connection.execute(query.order_by(Change.id).limit(PEOPLE)).scalars().all()
+        if not ids:
+            return folded
+        last = ids[-1]
+        folded += _people_of(state, ids)
 
 
-def _mark(connection: Connection, course_id: str, wanted: Iterable[tuple[str, str]]) -> None:
-    """Upsert the wanted rooms, on the server that is connected now, and ask for every room of
-    the course there to be looked at."""
-    connection.execute(
-        update(RoomRow)
-        .where(
-            in_order(
-                RoomRow.course_id == course_id,
-                here(),
-                or_(RoomRow.wanted, RoomRow.synced_revision < RoomRow.revision),
-            )
-        )
-        .values(revision=RoomRow.revision + 1, wanted=False, next_attempt_at=None)
-    )
-    for group_id, provider in wanted:
-        statement = insert_into(connection, RoomRow).values(
-            course_id=course_id,
-            group_id=group_id,
-            provider=provider,
-            server_name=connected(provider),
-            wanted=True,
-        )
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["course_id", "group_id", "provider", "server_name"],
-                set_={
-                    "wanted": True,
-                    "status": case((RoomRow.status == "off", "pending"), else_=RoomRow.status),
-                    "revision": RoomRow.revision + 1,
-                    "next_attempt_at": None,
-                },
-            )
-        )
-
-
-def _forget(
-    state: State,
-    reports: Sequence[_Report],
-    courses: dict[str, list[_Report]],
-    failed: set[str],
-) -> int:
-    kept = {report.id for course_id in failed for report in courses[course_id]}
-    done = [report.id for report in reports if report.id not in kept]
-    with state.database.write() as connection:
-        for start in range(0, len(done), BATCH):
-            part = done[start : start + BATCH]
-            connection.execute(delete(Change).where(Change.id.in_(part)))
-    return len(done)
+def _people_of(state: State, ids: Sequence[int]) -> int:
+    """Fold these reports; when one of them cannot be folded, the others alone."""
+    try:
+        with state.database.write() as connection:
+            query = select(Change.id, Change.person_id, Change.kind).where(Change.id.in_(ids))
+            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
+            gone = {row.person_id for row in rows if row.kind == "person_deleted"}
+            for person_id in sorted(gone):  # before rooms are locked, as everywhere
+                accounts.retire(connection, person_id)
+            mark_people(connection, sorted({row.person_id for row in rows}), now())
+            reports.forget(connection, [row.id for row in rows])
+            return len(rows)
+    except FAULTS:
+        raise
+    except Exception:
+        if len(ids) > 1:
+            return sum(_people_of(state, [one]) for one in ids)
+        log.exception("The report %d about a person could not be folded.", ids[0])
+        return 0

@@ -6,19 +6,21 @@ lease is not ours any more, `LeaseLost` is raised and nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, bindparam, case, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, bindparam, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from commweb.errors import LeaseLost
 from commweb.models import Base, CreationAttempt, MemberRow, PastAccount, RoomRow, now
 from commweb.models import Connection as SessionRow
+from commweb.priority import Priority
 from commweb.servers import here
+from commweb.sync.bounds import LEASE, ROOM_REST, over
 from commweb.sync.known import Applied, AppliedMember, Intended
 
 __all__ = [
@@ -41,10 +43,12 @@ __all__ = [
     "sync_again",
 ]
 
-LEASE_SECONDS = 60
+LEASE_SECONDS = int(LEASE.total_seconds())
 UNSURE = 2
 """``commweb_room.unsure`` after an act without an answer: sync at the server's first good answer,
 and once more a while later."""
+PATIENCE = timedelta(minutes=10)
+"""For how long a room that can wait waits for those that are more urgent."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,13 @@ class RoomRecord:
 _ROOM_COLUMNS = [getattr(RoomRow, name) for name in RoomRecord.__dataclass_fields__]
 
 
-def _due(providers: Sequence[str], at: datetime) -> Any:
+def _due(providers: Sequence[str], at: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         RoomRow.synced_revision < RoomRow.revision,
         RoomRow.provider.in_(providers),
         here(),
-        or_(RoomRow.next_attempt_at.is_(None), RoomRow.next_attempt_at <= at),
-        or_(RoomRow.lease.is_(None), RoomRow.lease_until < at),
+        over(RoomRow.next_attempt_at, at, ROOM_REST),
+        or_(RoomRow.lease.is_(None), over(RoomRow.lease_until, at, LEASE)),
     )
 
 
@@ -110,12 +114,38 @@ def due(connection: Connection, providers: Sequence[str]) -> int:
 
 
 def claim(connection: Connection, holder: str, providers: Sequence[str], limit: int) -> list[int]:
-    """Take up to ``limit`` due rooms for ``holder``; one statement, whatever their number."""
+    """Take up to ``limit`` due rooms for ``holder``, in the order to run them: by priority, then
+    who waits longest. First of all comes one that can wait and has waited for `PATIENCE`, so that
+    it does not wait for ever while more urgent ones keep coming. Two statements at most, whatever
+    the number of rooms.
+    """
     at = now()
+    can_wait = RoomRow.priority > int(Priority.REPORTED)
+    for_long = RoomRow.next_attempt_at < at - PATIENCE
+    where = _due(providers, at)
+    taken = _take(connection, holder, at, 1, (*where, can_wait, for_long), [_SINCE])
+    rest = limit - len(taken)
+    if rest > 0:
+        taken += _take(connection, holder, at, rest, where, [RoomRow.priority, _SINCE])
+    return taken
+
+
+_SINCE = RoomRow.next_attempt_at.asc().nulls_first()
+"""Since when a due room waits."""
+
+
+def _take(  # noqa: PLR0917  (whose, when, how many, which, in what order)
+    connection: Connection,
+    holder: str,
+    at: datetime,
+    limit: int,
+    where: Iterable[ColumnElement[bool]],
+    order: Sequence[Any],
+) -> list[int]:
     candidates = (
         select(RoomRow.id)
-        .where(*_due(providers, at))
-        .order_by(RoomRow.next_attempt_at.asc().nulls_first(), RoomRow.id)
+        .where(*where)
+        .order_by(*order, RoomRow.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("candidates")  # evaluated once, so that no more than ``limit`` are locked
@@ -129,9 +159,13 @@ def claim(connection: Connection, holder: str, providers: Sequence[str], limit: 
             # A lease that ran out was a worker's that was killed: what it sent may come late.
             unsure=case((RoomRow.lease.is_not(None), UNSURE), else_=RoomRow.unsure),
         )
-        .returning(RoomRow.id)
+        .returning(RoomRow.priority, RoomRow.next_attempt_at, RoomRow.id)
     )
-    return sorted(connection.execute(statement).scalars())
+    found = [(row[0], row[1] or _EARLIEST, row[2]) for row in connection.execute(statement)]
+    return [room_id for _priority, _since, room_id in sorted(found)]
+
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def release(connection: Connection, room_id: int, holder: str) -> None:

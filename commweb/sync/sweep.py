@@ -16,13 +16,13 @@ from commweb.database import FAULTS, first_line
 from commweb.errors import CommWebError
 from commweb.models import now
 from commweb.state import State
-from commweb.sync.schedule import ask_again, not_looked_at_since
-from commweb.sync.worker import SWEEP_SECONDS, Worker, working_providers
+from commweb.sync.schedule import check_again, end_pauses, paused_too_long, unchecked
+from commweb.sync.worker import SWEEP_SECONDS, Worker
 
 __all__ = ["Sweep"]
 
-DRIFT_ROOMS = 10
-"""How many rooms at rest are looked at again at once: a few requests, 10,000 rooms in 3 hours."""
+DRIFT_COURSES = 10
+"""How many courses are checked at once: a few requests, 10,000 courses in 3 hours."""
 AFTER_A_FAULT_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -57,15 +57,18 @@ class Sweep:
         return AFTER_A_FAULT_SECONDS
 
     def _ask_about_drift(self) -> None:
-        """Ask for rooms that nobody has looked at for long, a few at a time."""
-        period = self._state.config.drift_check_hours
-        if not period or time.monotonic() < self._drift_at:
+        """Report courses that nobody folded for long, a few at a time, and end what a clock that
+        was ahead made last too long."""
+        if time.monotonic() < self._drift_at:
             return
         self._drift_at = time.monotonic() + SWEEP_SECONDS
-        before = now() - timedelta(hours=period)
-        for provider in working_providers(self._state):
-            with self._state.database.read() as connection:
-                found = not_looked_at_since(connection, provider, before, DRIFT_ROOMS)
-            if found:
-                with self._state.database.write() as connection:
-                    ask_again(connection, found)
+        at, database = now(), self._state.database
+        hours = self._state.config.drift_check_hours
+        period = timedelta(hours=hours) if hours else None
+        with database.read() as connection:
+            found = unchecked(connection, at, period, DRIFT_COURSES)
+            late = paused_too_long(connection, at)
+        if found or late:
+            with database.write() as connection:
+                check_again(connection, found, at)
+                end_pauses(connection, at)

@@ -26,8 +26,10 @@ from commweb.errors import (
     Unreachable,
 )
 from commweb.models import now
+from commweb.priority import Priority
 from commweb.providers.base import Backend, Provider
 from commweb.state import State
+from commweb.sync.bounds import SERVER_PAUSE, rests
 from commweb.sync.changes import fold, pending
 from commweb.sync.claims import Claim, Claims
 from commweb.sync.leases import Lease
@@ -76,7 +78,7 @@ def _rests(session: Session | None) -> bool:
         return False
     if session.state != OK or session.trouble_code is not None:
         return True
-    return session.blocked_until is not None and session.blocked_until > now()
+    return rests(session.blocked_until, now(), SERVER_PAUSE)
 
 
 def _says_failing(record: RoomRecord, error: Exception) -> bool:
@@ -176,7 +178,7 @@ class Worker:
         try:
             with self._state.database.read() as connection:
                 some = pending(connection)
-            if not some or not fold(self._state):
+            if not some or not fold(self._state, self._stop):
                 return
         finally:
             self._folding.release()
@@ -299,7 +301,7 @@ class Worker:
                 if rest.failing and current is not None and _says_failing(current, error):
                     values["status"] = "failing"
                 if rest.counts:
-                    values["priority"] = 1
+                    values["priority"] = int(Priority.FAILING)
                 # What was reported meanwhile is not made to wait for what failed before it.
                 if current is not None and current.revision == record.revision:
                     values["next_attempt_at"] = now() + timedelta(seconds=rest.seconds)

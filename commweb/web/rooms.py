@@ -77,7 +77,7 @@ def backfill(state: State, *, actor: str) -> int:
             connection, actor=actor, action="rooms.backfilled", detail={"courses": len(courses)}
         )
     for course in courses:
-        report(state, "course", course_id=course.id)
+        report(state, "backfill", course_id=course.id)
     state.db.session.commit()
     return len(courses)
 

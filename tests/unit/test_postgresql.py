@@ -268,6 +268,7 @@ def test_what_the_database_cannot_hold_stops_no_other_course(school: Site) -> No
         for course_id in ("1", "2"):
             school.comm.course_created(course_id)
         school.db.session.commit()
+    # Who has an id that cannot be kept is left out, and everybody else of the course is in.
     Worker(school.state).work()
     with school.state.database.read() as connection:
         found = select(RoomRow.course_id, RoomRow.status, RoomRow.name).order_by(RoomRow.course_id)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from commweb.models import CourseChoice, RoomRow, now
+from commweb.models import CourseChoice, FoldRow, RoomRow, now
 from commweb.sync.changes import pending
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
@@ -114,6 +114,8 @@ def test_a_host_that_cannot_answer_then_is_asked_again(
     school.campus.broken = True
     work(school)
     school.campus.broken = False
+    with school.state.database.write() as connection:
+        connection.execute(update(FoldRow).values(retry_at=now()))
     work(school)
     (room,) = server.rooms.values()
     assert room.read_only

@@ -12,13 +12,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event, insert, select, text, update
 
+from commweb import Group
 from commweb.errors import MisuseError, Refused, Unreachable
-from commweb.models import Base, Connection, RoomRow, now
+from commweb.models import Base, Connection, FoldRow, RoomRow, now
 from commweb.providers import Registry
 from commweb.providers.base import ProviderContext
 from commweb.settings import Setting
+from commweb.sync.choices import store_choice
 from commweb.sync.records import claim
-from commweb.sync.schedule import not_looked_at_since, soonest
+from commweb.sync.schedule import soonest, unchecked
 from commweb.sync.sweep import Sweep
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
@@ -67,13 +69,19 @@ def row_of(school: Site, course_id: str = "1") -> RoomRow:
         return row
 
 
+def checked(school: Site, **ago: float) -> None:
+    """Every course was folded last so long ago."""
+    with school.state.database.write() as connection:
+        connection.execute(update(FoldRow).values(checked_at=now() - timedelta(**ago)))
+
+
 def sweep_once(school: Site) -> None:
     """One look of the sweep, and the work that it asks for."""
     worker = Worker(school.state)
     Sweep(school.state, worker, lambda _threads: worker.work()).once()
 
 
-def test_a_room_nobody_looked_at_for_six_hours_is_compared_again(
+def test_a_course_nobody_folded_for_six_hours_is_compared_again(
     school: Site, server: SimulatedServer
 ) -> None:
     new_course(school)
@@ -82,10 +90,70 @@ def test_a_room_nobody_looked_at_for_six_hours_is_compared_again(
     sweep_once(school)
     (room,) = server.rooms.values()
     assert "@bob:sim" not in room.members
-    set_rows(school, updated_at=now() - timedelta(hours=6, seconds=1))
+    checked(school, hours=6, seconds=1)
     sweep_once(school)
     assert room.is_in("@bob:sim")
-    assert now() - row_of(school).updated_at < timedelta(hours=1)
+    with school.state.database.read() as connection:
+        at = connection.execute(select(FoldRow.checked_at)).scalar_one()
+    assert at is not None
+    assert now() - at < timedelta(hours=1)
+
+
+def groups(school: Site, *names: str) -> None:
+    """The host's course has these groups now, and nobody reported it."""
+    school.campus.group_table["1"] = [Group(name, name) for name in names]
+
+
+def wanted_groups(school: Site) -> set[str]:
+    with school.state.database.read() as connection:
+        found = connection.execute(select(RoomRow.group_id).where(RoomRow.wanted))
+        return set(found.scalars())
+
+
+def test_the_drift_check_finds_new_and_deleted_groups_and_courses_that_nobody_reported(
+    school: Site,
+) -> None:
+    new_course(school)
+    sweep_once(school)
+    with school.state.database.write() as connection:
+        store_choice(connection, "1", "", provider="simulated", room_mode="both")
+        store_choice(connection, "2", "", provider="simulated")  # its first report was lost
+    school.campus.add("2", teacher("bob"))
+    for names in (["red", "blue"], ["red"]):
+        groups(school, *names)
+        checked(school, hours=7)
+        sweep_once(school)
+        assert wanted_groups(school) == {"", *names}
+    assert row_of(school, "2").status == "ready"
+
+
+def test_courses_that_cannot_be_folded_keep_no_other_from_the_drift_check(
+    school: Site, server: SimulatedServer
+) -> None:
+    for number in range(15):
+        new_course(school, f"a{number:02}")
+    new_course(school, "z")
+    Worker(school.state).work()
+    for number in range(15):
+        broken = school.campus.course_table[f"a{number:02}"]
+        object.__setattr__(broken, "full_name", None)
+    school.campus.add("z", teacher("ada"), student("bob"))
+    checked(school, hours=7)
+    for _time in range(2):
+        sweep_once(school)
+    assert any(room.is_in("@bob:sim") for room in server.rooms.values())
+
+
+def test_a_course_checked_at_a_time_still_to_come_is_checked_again(
+    school: Site, server: SimulatedServer
+) -> None:
+    new_course(school)
+    Worker(school.state).work()
+    school.campus.add("1", teacher("ada"), student("bob"))
+    checked(school, days=-400)
+    sweep_once(school)
+    (room,) = server.rooms.values()
+    assert room.is_in("@bob:sim")
 
 
 def test_the_sweep_wakes_as_many_threads_as_find_something(school: Site) -> None:
@@ -114,11 +182,11 @@ def test_a_fault_of_the_database_only_delays_the_sweep(school: Site) -> None:
     assert row_of(school).status == "ready"
 
 
-def test_drift_is_looked_for_a_few_rooms_at_a_time(school: Site, server: SimulatedServer) -> None:
+def test_drift_is_looked_for_a_few_courses_at_a_time(school: Site, server: SimulatedServer) -> None:
     for number in range(13):
         new_course(school, f"c{number}")
     Worker(school.state).work()
-    set_rows(school, updated_at=now() - timedelta(days=1))
+    checked(school, days=1)
     server.calls.clear()
     sweep_once(school)
     assert server.calls == ["observe"] * 10
@@ -131,7 +199,7 @@ def test_the_drift_check_can_be_turned_off(tmp_path: Path, server: SimulatedServ
             school.comm.set_enabled(True)
         new_course(school)
         Worker(school.state).work()
-        set_rows(school, updated_at=now() - timedelta(days=400))
+        checked(school, days=400)
         server.calls.clear()
         sweep_once(school)
     assert server.calls == []
@@ -145,28 +213,24 @@ def test_a_drift_period_that_is_no_number_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_looking_for_drift_reads_an_index_whatever_the_number_of_rooms(school: Site) -> None:
-    rows = [
-        {"course_id": f"c{number}", "provider": "simulated", "revision": 1, "synced_revision": 1}
-        for number in range(500)
-    ]
-    with school.state.database.write() as connection:
-        connection.execute(insert(RoomRow), rows)
-        seen: list[str] = []
+def test_looking_for_drift_reads_indexes_whatever_the_number_of_courses(school: Site) -> None:
+    statements: list[tuple[str, Any]] = []
 
-        def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-            seen.append(statement)
+    def note(_connection: Any, _cursor: Any, statement: str, given: Any, *_more: Any) -> None:
+        statements.append((statement, given))
 
+    with school.state.database.read() as connection:
         event.listen(connection, "before_cursor_execute", note)
-        assert not_looked_at_since(connection, "simulated", now() - timedelta(hours=1), 10) == []
+        assert unchecked(connection, now(), timedelta(hours=6), 10) == []
         event.remove(connection, "before_cursor_execute", note)
-        plan = connection.exec_driver_sql(
-            f"EXPLAIN QUERY PLAN {seen[0]}", ("simulated", "2026-01-01 00:00:00.000000", 10, 0)
-        ).all()
-    steps = [row[3] for row in plan]
-    assert steps == [
-        "SEARCH commweb_room USING INDEX ix_commweb_room_rest (provider=? AND updated_at<?)"
-    ]
+        steps = [
+            row[3]
+            for statement, given in statements
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)
+            if row[3].startswith(("SCAN", "SEARCH"))
+        ]
+    assert [step for step in steps if "commweb_fold" in step and step.startswith("SCAN")] == []
+    assert sum("ix_commweb_fold_checked_at" in step for step in steps) == 2
 
 
 def test_the_sweep_rests_until_the_next_thing_ends(school: Site) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from commweb import DEFAULT, CourseImage, Member, Role
 from commweb.errors import RateLimited, Unreachable
-from commweb.models import Change, MemberRow, RoomRow
+from commweb.models import Change, FoldRow, MemberRow, RoomRow
 from commweb.providers.rooms import ObservedMember
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedRoom, SimulatedServer
@@ -156,6 +156,7 @@ def test_a_host_that_fails_to_answer_changes_nothing(school: Site, server: Simul
     assert inside(the_room(server)) == {"@bot:sim", "@ada:sim"}
     school.campus.broken = False
     school.campus.add("1", teacher("ada"), student("bob"))
+    rest_is_over(school)
     work(school)
     assert "@bob:sim" in inside(the_room(server))
 
@@ -182,6 +183,7 @@ def test_a_fault_delays_the_work_and_says_why(school: Site, server: SimulatedSer
 def rest_is_over(school: Site) -> None:
     with school.state.database.write() as connection:
         connection.execute(update(RoomRow).values(next_attempt_at=None))
+        connection.execute(update(FoldRow).values(retry_at=None))
 
 
 def test_a_pause_the_server_asks_for_is_not_an_attempt(
