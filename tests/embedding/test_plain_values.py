@@ -217,6 +217,7 @@ def test_every_page_and_button_leaves_plain_values_in_any_kind_of_session(
             "commweb.providers.uninstall",  # refused, always
             "commweb.account.password",  # only for an account that commweb created
             "commweb.fake.lift_limits",  # only while its server limits the account
+            "commweb.fake.confirm_server",  # only while tokens of another server wait
         }
 
 

@@ -75,10 +75,13 @@ def test_a_fault_of_the_database_tells_no_secret(
     role = "nobody" if rule == "/login" else "admin"
     with everything_said() as said, faults_of(world.app) as faults:
         answer = world.ask(role, "POST", address, fields)
-    assert answer.status_code == 500
+    assert answer.status_code in (500, 503)
+    assert found_in(*response_places(world.app, answer), said.text, *map(str, faults)) == set()
+    if answer.status_code == 503:
+        assert "flask commweb upgrade" in answer.text
+        return
     assert len(faults) == 1
     assert "Traceback" in said.text
-    assert found_in(*response_places(world.app, answer), said.text, str(faults[0])) == set()
     if row.ours:
         assert found_in(with_variables(faults[0])) == set()
 
