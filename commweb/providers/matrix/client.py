@@ -106,9 +106,12 @@ class MatrixClient:
     def has_devices(self, user_id: str) -> bool:
         """admin/user_admin_api, "List all devices": whether anybody is signed in as the account."""
         try:
-            return bool(self._ask(calls.DEVICES, user_id).content.get("devices"))
+            devices = self._ask(calls.DEVICES, user_id).content.get("devices")
         except Absent:
             return False
+        if not isinstance(devices, list):
+            raise Unreachable(_("The homeserver's answer is not complete."))
+        return bool(devices)
 
     def set_password(self, user_id: str, password: Secret, *, logout_devices: bool = True) -> None:
         """admin/user_admin_api: give an account a password, and sign its devices out. It has to

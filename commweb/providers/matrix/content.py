@@ -21,7 +21,7 @@ LARGEST_NUMBER = 2**53 - 1
 LONGEST_PLAIN_NUMBER = 15
 WHOLE_BYTES = 4 * 1024 * 1024
 """Up to this size an answer is read in one go."""
-STATE_KEYS = ("type", "state_key", "sender", "content", "origin_server_ts", "event_id")
+STATE_KEYS = ("type", "state_key", "sender", "content", "origin_server_ts", "event_id", "age")
 """What is kept of the events of a large room."""
 _STATE = re.compile(r'\s*\{\s*"state"\s*:\s*\[\s*')
 _NEXT = re.compile(r"\s*,\s*")
