@@ -13,7 +13,11 @@ from datetime import datetime
 
 from commweb.sync.desired import DesiredRoom
 
-__all__ = ["Applied", "AppliedMember", "Intended", "Policy", "Seat", "Target"]
+__all__ = ["RETIRED", "Applied", "AppliedMember", "Intended", "Policy", "Seat", "Target"]
+
+RETIRED = "~retired~"
+"""In the ``group_id`` of a room whose course was deleted, before the number of its row: a new
+course with the same id, whatever its groups are called, never gets the room."""
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class _Looking:
         desired = self._desired(read)
         self.record = record = _with_key(self.record)
         ref = RoomRef(
-            record.course_id, record.group_id, record.creation_key or "", record.remote_id
+            record.course_id, record.made_for_group, record.creation_key or "", record.remote_id
         )
         observed, chain = self._observed(ref) if record.remote_id else (None, ())
         if record.remote_id and observed is None:
@@ -120,7 +120,8 @@ class _Looking:
         return self._planned(read, target, observed, chain)
 
     def _read(self) -> Read:
-        return read_course(self.state, self.record.course_id)
+        beat = self.lease.beat if self.lease is not None else None
+        return read_course(self.state, self.record.course_id, beat)
 
     def _asks_about_the_course(self) -> bool:
         """Whether a course that the host does not have is a question: nobody reported it."""
@@ -278,7 +279,7 @@ class _Looking:
             replace(
                 facts,
                 confirmed=record.confirmed,
-                course_gone=record.course_gone if read.course is None else "",
+                course_gone=self._course_gone(read),
             )
         )
         found = details(target, last, observed, policy) if target else None
@@ -287,6 +288,11 @@ class _Looking:
             record, target, last, observed, people, kept, hold, found,
             chain=chain, problems=tuple(getattr(read, "problems", ())),
         )  # fmt: skip
+
+    def _course_gone(self, read: Read) -> str:
+        """Another course may have the id of one whose deletion was reported."""
+        reported = self.record.course_gone == "reported"
+        return self.record.course_gone if read.course is None or reported else ""
 
     def _is_ours(self, observed: ObservedRoom | None) -> bool:
         """Whether the room says that commweb created it. No other is ever deleted."""
@@ -325,7 +331,7 @@ class _Looking:
         former = {*self.last.past, *(one.before.remote_user_id for one in people)} - used
         found: list[Action] = []
         for remote_id in chain:
-            ref = RoomRef(self.record.course_id, self.record.group_id, "", remote_id)
+            ref = RoomRef(self.record.course_id, self.record.made_for_group, "", remote_id)
             older = self.backend.observe(ref)
             if older is None or not (older.own_in_room and older.own_can_manage):
                 continue

@@ -35,6 +35,7 @@ from commweb.places import in_order
 from commweb.priority import DUE, Priority, asked
 from commweb.sync.choices import insert_into
 from commweb.sync.desired import Choice
+from commweb.sync.known import RETIRED
 
 __all__ = [
     "RETIRED",
@@ -48,9 +49,6 @@ __all__ = [
     "store_course",
 ]
 
-RETIRED = "~retired~"
-"""In the ``group_id`` of a room whose course was deleted, before the number of its row: a new
-course with the same id, whatever its groups are called, never gets the room."""
 BATCH = 500
 LIVING = RoomRow.course_gone != "reported"
 

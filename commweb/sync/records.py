@@ -21,7 +21,7 @@ from commweb.models import Connection as SessionRow
 from commweb.priority import Priority
 from commweb.servers import here
 from commweb.sync.bounds import LEASE, ROOM_REST, over
-from commweb.sync.known import Applied, AppliedMember, Intended
+from commweb.sync.known import RETIRED, Applied, AppliedMember, Intended
 
 __all__ = [
     "LEASE_SECONDS",
@@ -87,6 +87,13 @@ class RoomRecord:
     chain: Sequence[str]
     made_by_us: bool
     course_gone: str
+
+    @property
+    def made_for_group(self) -> str:
+        """The group the room was created for, also when its course is deleted since."""
+        if self.course_gone == "reported" and RETIRED in self.group_id:
+            return self.group_id.rpartition(RETIRED)[0]
+        return self.group_id
 
     @property
     def confirmed(self) -> frozenset[str]:

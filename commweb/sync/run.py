@@ -171,7 +171,7 @@ def _room_columns(seen: Look) -> dict[str, object]:
 def _ref(seen: Look) -> RoomRef:
     record = seen.record
     remote = seen.observed.remote_id if seen.observed else None
-    return RoomRef(record.course_id, record.group_id, record.creation_key or "", remote)
+    return RoomRef(record.course_id, record.made_for_group, record.creation_key or "", remote)
 
 
 def _may_be_left_behind(seen: Look) -> bool:
