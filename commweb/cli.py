@@ -26,7 +26,7 @@ from commweb.provisioning import sign_in as store_sign_in
 from commweb.rekey import rekey
 from commweb.servers import Elsewhere
 from commweb.state import State, current_state
-from commweb.sync.once import confirm, once, plans
+from commweb.sync.once import confirm, count_gone, create_gone_anew, once, plans
 from commweb.web.rooms import backfill, courses_without_room
 
 __all__ = ["group"]
@@ -145,6 +145,21 @@ def sync(course_ids: tuple[str, ...], confirmed: bool, as_json: bool) -> None:
             click.echo(f"course {room['course_id']}: {room['status']}: {room['reason']}", err=True)
     if result["unfinished"]:
         sys.exit(1)
+
+
+@group.command("gone")
+@click.option("--create-anew", is_flag=True, help="Create them; else say how many.")
+@as_json
+@with_appcontext
+@_says_what_failed
+def gone(create_anew: bool, as_json: bool) -> None:
+    """Say how many held rooms are gone from the homeserver, or create them anew."""
+    state = current_state()
+    count = create_gone_anew(state) if create_anew else count_gone(state)
+    if as_json:
+        click.echo(json.dumps({"rooms": count, "created_anew": create_anew}))
+    else:
+        click.echo(ngettext("%(count)d room.", "%(count)d rooms.", count))
 
 
 @group.command("backfill")

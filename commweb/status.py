@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
 
 from commweb.host import Person
 from commweb.i18n import gettext as _
+from commweb.i18n import joined, ngettext
 from commweb.links import app_link, web_link
 from commweb.models import Change, CourseChoice, CourseOption, MemberRow, RoomRow
 from commweb.plain import PlainFields
 from commweb.providers.base import Provider, RoomLinks
 from commweb.state import State
 
-__all__ = ["RoomStatus", "rooms_of", "sentence", "worst"]
+__all__ = ["RoomStatus", "rooms_of", "sentence", "status_word", "undone_sentence", "worst"]
 
 ORDER = ("failing", "held", "pending", "ready", "read_only", "off")
 OPEN = ("ready", "read_only", "held")
@@ -28,7 +30,10 @@ class RoomStatus(PlainFields):
 
     ``membership`` is how the asking person stands to the room (see ``commweb_member``; None: the
     person has no place in it), ``membership_reason`` why, ``mine`` whether the person can open it.
-    A link instead of a room has the ``id`` 0 and is everybody's.
+    A link instead of a room has the ``id`` 0 and is everybody's. ``synced_at``: when the room last
+    equalled the course. ``undone``: how many things could not be done then. ``guests``: accounts
+    in the room that are not of the course, each with its ``id``, perhaps a ``name``, and ``by``,
+    who let it in.
     """
 
     id: int
@@ -47,6 +52,25 @@ class RoomStatus(PlainFields):
     membership: str | None = None
     membership_reason: str | None = None
     mine: bool = False
+    synced_at: datetime | None = None
+    undone: int = 0
+    guests: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def more(self) -> str | None:
+        """What ``message`` does not say to those who configure the course: what could not be
+        done, or what was kept."""
+        if self.status not in ("ready", "read_only", "pending"):
+            return None
+        return undone_sentence(self.undone, self.reason)
+
+    def for_members(self) -> RoomStatus:
+        """As somebody is told who only uses the room: that an administrator has to confirm
+        something, and what could not be done for others, is not theirs to know."""
+        if self.status == "held" and self.mine:
+            told = sentence("ready", self.provider_name)
+            return replace(self, status="ready", message=told, reason=None, undone=0, guests=())
+        return replace(self, undone=0, guests=())
 
     def as_dict(self) -> Mapping[str, object]:
         """As JSON."""
@@ -61,6 +85,7 @@ class RoomStatus(PlainFields):
             "url": self.url,
             "members": self.members,
             "expected": self.expected,
+            "synced_at": self.synced_at.isoformat() if self.synced_at else None,
         }
 
 
@@ -75,7 +100,7 @@ def sentence(status: str, provider: str, reason: str | None = None) -> str:
             reason=reason or _("the reason is not known yet."),
         ),
         "held": _(
-            "Your %(provider)s room waits for a confirmation: %(reason)s",
+            "Your %(provider)s room needs confirmation: %(reason)s",
             provider=provider,
             reason=reason or "",
         ),
@@ -85,6 +110,28 @@ def sentence(status: str, provider: str, reason: str | None = None) -> str:
         "off": _("This course has no %(provider)s room.", provider=provider),
     }
     return sentences.get(status, sentences["pending"])
+
+
+def status_word(status: str, *, created: bool) -> str:
+    """The state for those who keep the site. ``created``: the room is there already."""
+    words = {
+        "ready": _("Ready"),
+        "read_only": _("Read-only"),
+        "failing": _("Failing"),
+        "held": _("Held"),
+        "off": _("Off"),
+    }
+    return words.get(status) or (_("Filling") if created else _("Pending"))
+
+
+def undone_sentence(undone: int, reason: str | None) -> str | None:
+    """What could not be done, in numbers and words; None: all was."""
+    if not undone:
+        return reason or None
+    count = ngettext(
+        "%(count)d thing could not be done.", "%(count)d things could not be done.", undone
+    )
+    return joined([count, *([reason] if reason else [])])
 
 
 def worst(rooms: list[RoomStatus]) -> RoomStatus | None:
@@ -213,6 +260,9 @@ def _status(chosen: _Chosen, row: Mapping[str, Any]) -> RoomStatus:
         membership=membership,
         membership_reason=row["membership_reason"],
         mine=mine,
+        synced_at=row["synced_at"],
+        undone=len(row["undone"] or ()),
+        guests=tuple(row["guests"] or ()),
     )
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "confirm_gone",
     "gone_key",
     "gone_rooms",
+    "held_key",
     "held_rooms",
     "question",
 ]
@@ -44,7 +45,8 @@ class Question:
     key: str
 
 
-def _key(kind: str, people: Sequence[object]) -> str:
+def held_key(kind: str, people: Sequence[object]) -> str:
+    """Names exactly what a room of this kind asks about these people."""
     named = json.dumps([kind, sorted(str(one) for one in people)])
     return hashlib.sha256(named.encode()).hexdigest()[:16]
 
@@ -62,7 +64,7 @@ def question(connection: Connection, room_id: int, *, lock: bool = False) -> Que
     if ANYTHING in covered or (asked and covered.issuperset(asked)):
         return None
     people = tuple(one for one in asked if one not in NOT_PEOPLE)
-    return Question(row.held_kind, people, MESSAGES in asked, _key(row.held_kind, asked))
+    return Question(row.held_kind, people, MESSAGES in asked, held_key(row.held_kind, asked))
 
 
 def confirm(connection: Connection, room_id: int, key: str | None = None) -> int | None:
@@ -101,14 +103,19 @@ def held_rooms(connection: Connection) -> int:
 
 
 def gone_rooms(connection: Connection) -> list[int]:
-    """The rooms that are held because the homeserver has none of them."""
-    query = select(RoomRow.id).where(RoomRow.status == "held", RoomRow.held_kind == "room_gone")
-    return list(connection.execute(query.order_by(RoomRow.id)).scalars())
+    """The rooms that are held because the homeserver has none of them, and nobody confirmed
+    since that they are created anew."""
+    rows = connection.execute(
+        select(RoomRow.id, RoomRow.confirmed_people)
+        .where(RoomRow.status == "held", RoomRow.held_kind == "room_gone")
+        .order_by(RoomRow.id)
+    )
+    return [row.id for row in rows if not {ROOM_GONE, ANYTHING} & set(row.confirmed_people)]
 
 
 def gone_key(room_ids: Sequence[int]) -> str:
     """Names exactly these rooms: who confirms, confirms them."""
-    return _key("room_gone", room_ids)
+    return held_key("room_gone", room_ids)
 
 
 def confirm_gone(connection: Connection, key: str | None = None) -> int | None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, case, func, select, update
+from sqlalchemy import and_, case, func, select
 
+from commweb import audit
 from commweb.models import Connection, RoomRow
-from commweb.places import in_order
 from commweb.servers import here
 from commweb.state import State
 from commweb.sync.changes import fold
+from commweb.sync.confirming import confirm_courses, confirm_gone, gone_rooms
 from commweb.sync.run import look
 from commweb.sync.worker import Worker, working_providers
 
-__all__ = ["confirm", "once", "plans"]
+__all__ = ["confirm", "count_gone", "create_gone_anew", "once", "plans"]
 
 DONE = ("ready", "read_only", "off")
 
@@ -54,19 +55,38 @@ def plans(state: State, course_ids: Sequence[str]) -> list[dict[str, Any]]:
     return found
 
 
-def confirm(state: State, course_ids: Iterable[str]) -> None:
-    """Let held rooms do what they were held for."""
+def confirm(state: State, course_ids: Iterable[str]) -> int:
+    """Let the held rooms of these courses do what they are held for now, and nothing that comes
+    up later; how many rooms."""
     fold(state)
     with state.database.write() as connection:
-        connection.execute(
-            update(RoomRow)
-            .where(in_order(RoomRow.course_id.in_(list(course_ids)), RoomRow.wanted))
-            .values(
-                revision=RoomRow.revision + 1,
-                confirmed_revision=RoomRow.revision + 1,
-                next_attempt_at=None,
+        confirmed = confirm_courses(connection, course_ids)
+        for room_id, count in confirmed:
+            audit.record(
+                connection,
+                actor="",
+                action="room.confirmed",
+                subject=str(room_id),
+                detail={"people": count},
             )
-        )
+    return len(confirmed)
+
+
+def count_gone(state: State) -> int:
+    """How many rooms are held because the homeserver has none of them."""
+    with state.database.read() as connection:
+        return len(gone_rooms(connection))
+
+
+def create_gone_anew(state: State) -> int:
+    """Let them be created anew at the next sync; how many."""
+    with state.database.write() as connection:
+        count = confirm_gone(connection) or 0
+        if count:
+            action = "rooms.gone_created_anew"
+            audit.record(connection, actor="", action=action, detail={"rooms": count})
+    state.wake()
+    return count
 
 
 def once(state: State, course_ids: Sequence[str]) -> dict[str, Any]:

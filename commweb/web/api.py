@@ -52,7 +52,7 @@ def room(course_id: str) -> ResponseReturnValue:
     configures = state.host.can(person, Permission.CONFIGURE_COURSE, course_id)
     rooms = rooms_of(state, course_id, viewer=person)
     if not configures:
-        rooms = [room for room in rooms if room.mine]
+        rooms = [room.for_members() for room in rooms if room.mine]
     document = _document(rooms)
     if configures and document["status"] == "ready" and "shown" in request.args:
         # Asked by a page that says so at once: it is not news any more.

@@ -12,12 +12,13 @@ from werkzeug.exceptions import HTTPException
 
 from commweb.connection import SIGN_IN_NEEDED
 from commweb.database import TablesMissingError
-from commweb.i18n import format_datetime
+from commweb.i18n import format_datetime, ngettext
 from commweb.i18n import gettext as _
 from commweb.links import web_link
 from commweb.plain import PlainFields
 from commweb.providers.base import Provider
 from commweb.state import State
+from commweb.sync.confirming import held_rooms
 from commweb.web.layout import layout
 from commweb.web.providers import is_enabled
 
@@ -67,10 +68,10 @@ def _stylesheet(state: State) -> Callable[[], str]:
 
 
 def banners(state: State) -> list[Banner]:
-    """What stops the providers that are in use: sessions that need somebody to sign in."""
+    """What waits for an administrator: sessions that need somebody to sign in, and held rooms."""
     if not state.subsystem_on():
         return []
-    found = []
+    found = _held_banner(state)
     for provider in state.registry:
         if not provider.has_session or not is_enabled(state, provider):
             continue
@@ -78,6 +79,19 @@ def banners(state: State) -> list[Banner]:
         if session is not None and session.state == SIGN_IN_NEEDED:
             found.append(_sign_in_banner(provider, session.reason or ""))
     return found
+
+
+def _held_banner(state: State) -> list[Banner]:
+    with state.database.read() as connection:
+        count = held_rooms(connection)
+    if not count:
+        return []
+    message = ngettext(
+        "%(count)d room waits for your confirmation.",
+        "%(count)d rooms wait for your confirmation.",
+        count,
+    )
+    return [Banner(message, url_for("commweb.rooms.index", held=1), _("Show them"))]
 
 
 def _sign_in_banner(provider: Provider, reason: str) -> Banner:

@@ -44,7 +44,7 @@ def course_status(state: State, course_id: str, person: Person | None) -> Course
     configures = state.host.can(person, Permission.CONFIGURE_COURSE, course_id)
     rooms = rooms_of(state, course_id, viewer=person)
     if not configures:
-        rooms = [room for room in rooms if room.mine and room.url]
+        rooms = [room.for_members() for room in rooms if room.mine and room.url]
     settings = url_for("commweb.course.edit", course_id=course_id) if configures else None
     leading = worst(rooms)
     if leading is None:

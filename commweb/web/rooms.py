@@ -1,13 +1,12 @@
-"""Blueprint "rooms": every room, its state, trying again, confirming, backfill."""
+"""Blueprint "rooms": every room with its state, rooms that are gone, backfill."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import select, true
 
 from commweb import audit
 from commweb.fields import PageForm
@@ -15,16 +14,18 @@ from commweb.hooks import report
 from commweb.host import Course, Permission
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
-from commweb.models import CourseChoice, MemberRow, RoomRow
+from commweb.models import Connection as SessionRow
+from commweb.models import CourseChoice, FoldRow, RoomRow
 from commweb.state import State, current_state
-from commweb.status import sentence
 from commweb.sync.choices import store_choice
+from commweb.sync.confirming import confirm_gone, gone_key, gone_rooms
+from commweb.web import room
 from commweb.web.effects import give_back
 from commweb.web.flashes import flash
 from commweb.web.permissions import acting_person, require
 from commweb.web.providers import pressed
 
-__all__ = ["backfill", "build", "courses_without_room"]
+__all__ = ["backfill", "build", "courses_without_room", "troubles", "unread_courses"]
 
 PAGE_ROWS = 50
 LAST_PAGE = 100_000
@@ -37,10 +38,16 @@ def build() -> Blueprint:
     blueprint = Blueprint("rooms", __name__)
     path = "/admin/communication/rooms"
     blueprint.add_url_rule(path, "index", index)
-    blueprint.add_url_rule(f"{path}/{ROOM}", "show", show)
-    for name, view in (("retry", retry), ("confirm", confirm)):
-        blueprint.add_url_rule(f"{path}/{ROOM}/{name}", name, view, methods=["POST"])
+    blueprint.add_url_rule(f"{path}/{ROOM}", "show", room.show)
+    for name, view in (
+        ("retry", room.retry),
+        ("confirm", room.confirm_room),
+        ("remove_guest", room.remove_guest),
+    ):
+        address = f"{path}/{ROOM}/{name.replace('_', '-')}"
+        blueprint.add_url_rule(address, name, view, methods=["POST"])
     blueprint.add_url_rule(f"{path}/backfill", "backfill", backfill_all, methods=["POST"])
+    blueprint.add_url_rule(f"{path}/gone", "gone", decide_gone, methods=["POST"])
     return blueprint
 
 
@@ -82,115 +89,102 @@ def backfill(state: State, *, actor: str) -> int:
     return len(courses)
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What stops a provider, or a course, in words. ``name`` is the provider's or course's."""
+
+    name: str
+    reason: str
+
+
+def troubles(state: State) -> list[Trouble]:
+    """What stops whole providers: the server, or the account that acts there."""
+    query = select(SessionRow.provider, SessionRow.trouble).where(SessionRow.trouble.is_not(None))
+    with state.database.read() as connection:
+        rows = connection.execute(query.order_by(SessionRow.provider)).all()
+    providers = ((state.registry.get(row[0]), row) for row in rows)
+    return [Trouble(str(one.name) if one else row[0], row[1] or "") for one, row in providers]
+
+
+def unread_courses(state: State) -> list[Trouble]:
+    """Courses that could not be read from the site when they changed last."""
+    query = (
+        select(FoldRow.course_id, CourseChoice.course_name, FoldRow.reason)
+        .join(CourseChoice, CourseChoice.course_id == FoldRow.course_id, isouter=True)
+        .where(FoldRow.reason.is_not(None))
+        .order_by(FoldRow.course_id)
+        .limit(PAGE_ROWS)
+    )
+    with state.database.read() as connection:
+        rows = connection.execute(query).all()
+    return [Trouble(row.course_name or row.course_id, row.reason or "") for row in rows]
+
+
 @require(Permission.CONFIGURE_SITE)
 def index() -> ResponseReturnValue:
     """Every room with its state, a page at a time."""
-    state = current_state()
+    return _page(current_state())
+
+
+def _page(state: State, status: int = 200) -> ResponseReturnValue:
     page = min(max(1, request.args.get("page", 1, type=int)), LAST_PAGE)
+    held = "held" in request.args
+    shown = RoomRow.status == "held" if held else true()
     query = (
         select(RoomRow, CourseChoice.course_name)
         .join(CourseChoice, CourseChoice.course_id == RoomRow.course_id, isouter=True)
+        .where(shown)
         .order_by(CourseChoice.course_name, RoomRow.id)
         .limit(PAGE_ROWS + 1)
         .offset((page - 1) * PAGE_ROWS)
     )
     with state.database.read() as connection:
         rows = [dict(row) for row in connection.execute(query).mappings()]
-        total = connection.execute(select(func.count()).select_from(RoomRow)).scalar()
-    lines = [_line(state, row) for row in rows[:PAGE_ROWS]]
-    return render_template(
+        gone = gone_rooms(connection)
+    text = render_template(
         "commweb/rooms.html",
-        rooms=lines,
-        total=total,
+        rooms=[room.line(state, row) for row in rows[:PAGE_ROWS]],
+        held=held,
         page=page,
         more=len(rows) > PAGE_ROWS,
+        gone=len(gone),
+        gone_key=gone_key(gone),
+        changed=status == 422,
+        troubles=troubles(state),
+        unread=unread_courses(state),
         without=courses_without_room(state) if default_rooms_provider(state) else 0,
-        button=PageForm(),
+        button=PageForm(formdata=None),
     )
-
-
-def _line(state: State, row: Mapping[str, Any]) -> dict[str, Any]:
-    provider = state.registry.get(row["provider"])
-    name = str(provider.name) if provider else row["provider"]
-    return {
-        **row,
-        "provider_name": name,
-        "message": sentence(row["status"], name, row["reason"]),
-    }
-
-
-def _room(state: State, room_id: int) -> dict[str, Any]:
-    query = (
-        select(RoomRow, CourseChoice.course_name)
-        .join(CourseChoice, CourseChoice.course_id == RoomRow.course_id, isouter=True)
-        .where(RoomRow.id == room_id)
-    )
-    with state.database.read() as connection:
-        row = connection.execute(query).mappings().first()
-    if row is None:
-        abort(404, description=_("There is no such room."))
-    return _line(state, dict(row))
+    return text, status
 
 
 @require(Permission.CONFIGURE_SITE)
-def show(room_id: int) -> ResponseReturnValue:
-    """One room: its state, and everybody who is in it or should be."""
-    state = current_state()
-    room = _room(state, room_id)
-    query = (
-        select(MemberRow)
-        .where(MemberRow.room_id == room_id, MemberRow.state != "removed")
-        .order_by(MemberRow.display_name)
-    )
-    with state.database.read() as connection:
-        members = [dict(row) for row in connection.execute(query).mappings()]
-    return render_template("commweb/room.html", room=room, members=members, button=PageForm())
-
-
-@require(Permission.CONFIGURE_SITE)
-def retry(room_id: int) -> ResponseReturnValue:
-    """Look at the room now."""
-    return _ask(room_id, confirmed=False)
-
-
-@require(Permission.CONFIGURE_SITE)
-def confirm(room_id: int) -> ResponseReturnValue:
-    """Do what the room was held for."""
-    return _ask(room_id, confirmed=True)
-
-
-def _ask(room_id: int, *, confirmed: bool) -> ResponseReturnValue:
+def decide_gone() -> ResponseReturnValue:
+    """Create the rooms anew that are gone from the homeserver, or let them wait."""
     state = current_state()
     pressed()
-    _room(state, room_id)
     actor = acting_person(state).id
+    create = request.form.get("create") == "1"
+    if not create and request.form.get("wait") != "1":
+        abort(400, description=_("Choose whether to create the rooms anew or to wait."))
     give_back(state)
     with state.database.write() as connection:
-        asked = _mark(connection, room_id, confirmed=confirmed)
-        if asked:
-            action = "room.confirmed" if confirmed else "room.retried"
-            audit.record(connection, actor=actor, action=action, subject=str(room_id))
-    if asked:
+        if create:
+            count = confirm_gone(connection, request.form.get("key", ""))
+        else:
+            count = len(gone_rooms(connection))
+        if count:
+            action = "rooms.gone_created_anew" if create else "rooms.gone_wait"
+            audit.record(connection, actor=actor, action=action, detail={"rooms": count})
+    if count is None:
+        return _page(state, 422)
+    if create:
         state.wake()
-        flash(_("The room will be looked at now."), "success")
+        said = ngettext("Creating %(count)d room anew.", "Creating %(count)d rooms anew.", count)
     else:
-        flash(_("The room does not wait for a confirmation any more."), "info")
-    return redirect(url_for("commweb.rooms.show", room_id=room_id), 303)
-
-
-def _mark(connection: Connection, room_id: int, *, confirmed: bool) -> bool:
-    """Ask for the room to be looked at. False: it is not held, or was confirmed a moment ago, so
-    there is nothing to confirm; a confirmation sent twice must not stand for what comes later."""
-    statement = update(RoomRow).where(RoomRow.id == room_id)
-    values: dict[str, Any] = {"revision": RoomRow.revision + 1, "next_attempt_at": None}
-    if confirmed:
-        waits = or_(
-            RoomRow.confirmed_revision < RoomRow.revision,
-            RoomRow.synced_revision >= RoomRow.revision,
-        )
-        statement = statement.where(RoomRow.status == "held", waits)
-        values["confirmed_revision"] = RoomRow.revision + 1
-    return connection.execute(statement.values(**values)).rowcount == 1
+        said = _("The rooms wait. They go on by themselves when the homeserver has them again.")
+    flash(said, "success")
+    return redirect(url_for("commweb.rooms.index"), 303)
 
 
 @require(Permission.CONFIGURE_SITE)

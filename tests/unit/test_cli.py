@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from sqlalchemy import update
 
 from commweb.errors import Unreachable
+from commweb.models import RoomRow
 from tests.simulated import SimulatedProvider, SimulatedServer
 from tests.sites import Site, student, switched_on, teacher
 
@@ -85,3 +87,16 @@ def test_wrong_use_exits_with_two(school: Site) -> None:
 
 def test_upgrade_can_be_repeated(school: Site) -> None:
     assert run(school, "upgrade").exit_code == 0
+
+
+def test_rooms_that_are_gone_are_counted_and_created_anew_by_a_flag(school: Site) -> None:
+    run(school, "backfill")
+    run(school, "sync")
+    assert run(school, "gone").output == "0 rooms.\n"
+    values = {"status": "held", "held_kind": "room_gone", "held_people": ["*gone"]}
+    with school.state.database.write() as connection:
+        connection.execute(update(RoomRow).values(**values))
+    assert run(school, "gone").output == "1 room.\n"
+    created = json.loads(run(school, "gone", "--create-anew", "--json").output)
+    assert created == {"rooms": 1, "created_anew": True}
+    assert run(school, "gone").output == "0 rooms.\n"

@@ -9,6 +9,8 @@ from typing import Any
 
 from itsdangerous import URLSafeTimedSerializer
 
+from commweb.sync.confirming import gone_key, held_key
+from commweb.sync.guard import ROOM_GONE
 from tests.unit.doors.planted import (
     ADMIN_PASSWORD,
     MATRIX_PASSWORD,
@@ -104,6 +106,18 @@ def _choice(_world: World) -> dict[str, str]:
         "room_mode": "both",
         "group_template": "{room} - {group}",
     }
+
+
+def _held(_world: World) -> dict[str, str]:
+    return {"key": held_key("room_gone", [ROOM_GONE])}
+
+
+def _gone(world: World) -> dict[str, str]:
+    return {"create": "1", "key": gone_key([world.ids["held_room_id"]])}
+
+
+def _guest(_world: World) -> dict[str, str]:
+    return {"account": "@guest:hs.test"}
 
 
 def _language(_world: World) -> dict[str, str]:
@@ -253,7 +267,10 @@ TABLE = (
         ADMINS_POST,
         ADMINS_OFF,
         path=f"{ROOMS}/{{held_room_id}}/confirm",
+        typed=_held,
     ),
+    Row("POST", f"{ROOM}/remove-guest", ADMINS_POST, ADMINS_OFF, typed=_guest),
+    Row("POST", f"{ROOMS}/gone", ADMINS_POST, ADMINS_OFF, typed=_gone),
     # commweb: courses
     Row("GET", COMMUNICATION, TEACHERS, TEACHERS_OFF),
     Row("POST", COMMUNICATION, TEACHERS_POST, TEACHERS_OFF, typed=_choice),

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from commweb.sync.confirming import held_key
+from commweb.sync.guard import ROOM_GONE
 from tests.unit.doors.homeserver import Homeserver
 from tests.unit.doors.table import POSTS, Row
 from tests.unit.doors.world import World, furnish, lasting, running
@@ -103,13 +105,14 @@ def test_a_confirmation_that_is_sent_twice_does_not_stand_for_what_comes_later(
 ) -> None:
     room = world.ids["held_room_id"]
     address = f"/admin/communication/rooms/{room}/confirm"
-    assert world.ask("admin", "POST", address, {}).status_code == 303
+    fields = {"key": held_key("room_gone", [ROOM_GONE])}
+    assert world.ask("admin", "POST", address, fields).status_code == 303
     # The worker did what was confirmed, and later the room has to be looked at again.
     world.execute(
         "UPDATE commweb_room SET status = 'ready', synced_revision = revision WHERE id = ?", room
     )
     before = world.dump()
-    assert world.ask("admin", "POST", address, {}).status_code == 303
+    assert world.ask("admin", "POST", address, fields).status_code == 303
     assert world.dump() == before
 
 
