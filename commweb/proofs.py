@@ -1,7 +1,7 @@
 """Codes that prove that an account is a person's own: sent to the account, typed on the page.
 
-A code lives for 15 minutes and five tries; another one may be asked for after a minute. Only its
-keyed hash is stored. Every function is part of the caller's transaction.
+A code lives for 15 minutes and five tries; another one may be asked for after a minute, and so
+many in an hour. Only its keyed hash is stored. Every function is part of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ import math
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from commweb.models import AccountProof, now
+from commweb import audit
+from commweb.models import AccountProof, Event, now
 
 __all__ = [
     "DIGITS",
+    "WRONG_PASSWORD",
     "Pending",
     "Started",
     "Verdict",
     "forget",
+    "may_ask",
+    "may_try_password",
     "pending",
     "redeem",
     "revoke",
@@ -31,6 +36,15 @@ __all__ = [
     "start",
 ]
 
+CODE_ASKED = "account.code_asked"
+WRONG_PASSWORD = "account.password_refused"  # noqa: S105  (the name of an event)
+HOUR = timedelta(hours=1)
+CODES_PER_PERSON = 5
+CODES_PER_ACCOUNT = 5
+CODES_PER_ADDRESS = 60
+PASSWORDS_PER_PERSON = 5
+LATEST_EVENTS = 20_000
+"""So many events are looked through at most: the limits are for one hour."""
 DIGITS = 8
 EXPIRES = timedelta(minutes=15)
 PAUSE = timedelta(minutes=1)
@@ -120,6 +134,50 @@ def start(
         .on_conflict_do_update(index_elements=["provider", "person_id"], set_=values)
     )
     return Started(code, replaces=row[1] if row else None)
+
+
+def may_ask(
+    connection: Connection,
+    key: str,
+    *,
+    provider: str,
+    person_id: str,
+    remote_id: str,
+    address: str,
+) -> bool:
+    """Whether the person may ask for one more code now; if so, that is written down. Limited for a
+    person, for the account that gets the codes, and for the network address it is asked from,
+    which is kept as a keyed hash only."""
+    origin = _hash(key, "address", address)[:16]
+    events = _lately(connection, CODE_ASKED, provider)
+    counts = (
+        (sum(actor == person_id for actor, _detail in events), CODES_PER_PERSON),
+        (sum(detail.get("account") == remote_id for _actor, detail in events), CODES_PER_ACCOUNT),
+        (sum(detail.get("from") == origin for _actor, detail in events), CODES_PER_ADDRESS),
+    )
+    if any(count >= limit for count, limit in counts):
+        return False
+    detail = {"account": remote_id, "from": origin}
+    audit.record(connection, actor=person_id, action=CODE_ASKED, subject=provider, detail=detail)
+    return True
+
+
+def may_try_password(connection: Connection, provider: str, person_id: str) -> bool:
+    """Whether the person may type the site's password once more now."""
+    events = _lately(connection, WRONG_PASSWORD, provider)
+    return sum(actor == person_id for actor, _detail in events) < PASSWORDS_PER_PERSON
+
+
+def _lately(connection: Connection, action: str, provider: str) -> list[tuple[str, dict[str, Any]]]:
+    """(actor, detail) of these events within the last hour."""
+    newest = select(func.max(Event.id)).scalar_subquery()
+    statement = select(Event.actor, Event.detail).where(
+        Event.id > newest - LATEST_EVENTS,
+        Event.action == action,
+        Event.subject == provider,
+        Event.at > now() - HOUR,
+    )
+    return [(row.actor, row.detail) for row in connection.execute(statement)]
 
 
 def sent(

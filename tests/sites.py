@@ -30,6 +30,7 @@ class Campus(Host):
     course_table: dict[str, Course] = field(default_factory=dict)
     member_table: dict[str, list[Member]] = field(default_factory=dict)
     group_table: dict[str, list[Group]] = field(default_factory=dict)
+    password_table: dict[str, str] = field(default_factory=dict)
     broken: bool = False
     after_members: Callable[[], None] | None = None
 
@@ -77,6 +78,10 @@ class Campus(Host):
     def person(self, id: str) -> Person | None:
         self._check()
         return person(id)
+
+    def check_password(self, person: Person, password: str) -> bool | None:
+        known = self.password_table.get(person.id)
+        return None if known is None else password == known
 
     def add(self, course_id: str, *members: Member, name: str = "Algebra") -> None:
         self.course_table[course_id] = Course(

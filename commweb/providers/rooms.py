@@ -127,6 +127,7 @@ class AccountFacts:
     only has the person's name) or refused (another name is needed, which the next sync tries);
     empty: as before. ``display_name``: what the account is called now; None: not known.
     ``note``: something that did not work and leaves the account usable, as a sentence.
+    ``elsewhere``: it belongs to another server, which was not asked.
     """
 
     remote_user_id: str
@@ -140,6 +141,7 @@ class AccountFacts:
     origin: str = ""
     display_name: str | None = None
     note: str = ""
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ __all__ = [
 HIGHEST_LEVEL = 100
 NAMES = 60
 """So many names are tried for one person at most."""
+OTHER_BEGINNING = "u-"
 LEVEL_SETTINGS: Mapping[Role, str] = MappingProxyType(
     {
         Role.PARTICIPANT: "level_student",
@@ -225,8 +226,11 @@ def free_name(
     if name is None:
         return None
     refused = record.remote_user_id if record and record.origin == REFUSED else None
+    if refused is not None:
+        # Another beginning: a bridge owns all names that begin as its own do.
+        name = f"{OTHER_BEGINNING}{name}"
     tried: set[str] = set()
-    passed = refused is None
+    passed = refused is None or OTHER_BEGINNING not in refused
     for _attempt in range(NAMES):
         try:
             remote_id = backend.identify(name, frozenset(tried))
@@ -253,7 +257,7 @@ def is_another_person(
     if created is None or name is None:
         return False
     plain = backend.identify(name, frozenset())
-    return not created.startswith(plain.rpartition(":")[0])
+    return plain.rpartition(":")[0].lstrip("@") not in created
 
 
 def name_of(person: Person, rules: Rules) -> str | None:

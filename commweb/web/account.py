@@ -8,7 +8,7 @@ from functools import wraps
 from flask import Blueprint, abort, redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from commweb import accounts, audit, places
+from commweb import accounts, audit, places, proofs
 from commweb.encryption import Secret
 from commweb.errors import ProviderError
 from commweb.i18n import gettext as _
@@ -22,7 +22,7 @@ from commweb.web.providers import pressed
 
 __all__ = ["build"]
 
-SHORTEST_PASSWORD = 10
+SHORTEST_PASSWORD = 12
 View = Callable[[Visit], ResponseReturnValue]
 
 
@@ -79,7 +79,7 @@ def unlink(visit: Visit) -> ResponseReturnValue:
     with visit.state.database.write() as connection:
         accounts.unlink(connection, visit.provider.id, visit.person.id, server)
     visit.state.wake()
-    return done(_("The account is not linked any more. Your rooms follow."))
+    return done(_("The account was unlinked. Your rooms will be updated shortly."))
 
 
 def agree(visit: Visit) -> ResponseReturnValue:
@@ -89,7 +89,7 @@ def agree(visit: Visit) -> ResponseReturnValue:
     with visit.state.database.write() as connection:
         accounts.agree(connection, visit.provider.id, visit.person.id)
     visit.state.wake()
-    return done(_("Thank you. The account is made as soon as one of your courses needs it."))
+    return done(_("Thank you. The account is created as soon as one of your courses needs it."))
 
 
 def again(visit: Visit) -> ResponseReturnValue:
@@ -99,16 +99,16 @@ def again(visit: Visit) -> ResponseReturnValue:
     with visit.state.database.write() as connection:
         places.look_again(connection, visit.provider.id, visit.person.id)
     visit.state.wake()
-    return done(_("Your rooms are looked at now."))
+    return done(_("Your rooms are being updated."))
 
 
 def password(visit: Visit) -> ResponseReturnValue:
-    """Give the account that was made for the person a password, kept nowhere here."""
+    """Give the account that was created for the person a password, kept nowhere here."""
     now = situation(visit)
     if not now.may_set_password or now.account is None:
         abort(403, description=_("You cannot set a chat password here."))
     form = PasswordForm()
-    if not _good_password(form):
+    if not _good_password(visit, form):
         return show(visit, password_form=form, status=422)
     give_back(visit.state)
     try:
@@ -116,18 +116,22 @@ def password(visit: Visit) -> ResponseReturnValue:
             people.set_password(now.account, form.password.data or Secret(""))
     except ProviderError as error:
         return show(visit, problem=trouble(error), status=422)
+    _tell(visit, "account.password_set", account=now.account)
+    return done(_("The chat password is set. Sign in as %(user)s.", user=now.account))
+
+
+def _tell(visit: Visit, action: str, **detail: str) -> None:
     with visit.state.database.write() as connection:
         audit.record(
             connection,
             actor=visit.person.id,
-            action="account.password_set",
+            action=action,
             subject=visit.provider.id,
-            detail={"account": now.account},
+            detail=detail,
         )
-    return done(_("The chat password is set. Sign in as %(user)s.", user=now.account))
 
 
-def _good_password(form: PasswordForm) -> bool:
+def _good_password(visit: Visit, form: PasswordForm) -> bool:
     if not form.validate():
         return False
     typed = form.password.data or Secret("")
@@ -135,4 +139,26 @@ def _good_password(form: PasswordForm) -> bool:
         form.password.errors = [_("Use at least %(count)d characters.", count=SHORTEST_PASSWORD)]
     elif typed != form.password_again.data:
         form.password_again.errors = [_("The two passwords are not the same.")]
-    return not (form.password.errors or form.password_again.errors)
+    else:
+        problem = _site_password_problem(visit, form.site_password.data or Secret(""))
+        if problem is not None:
+            form.site_password.errors = [problem]
+        elif visit.state.host.check_password(visit.person, typed.reveal()):
+            form.password.errors = [_("Choose another password than the one of this site.")]
+    fields = (form.site_password, form.password, form.password_again)
+    return not any(field.errors for field in fields)
+
+
+def _site_password_problem(visit: Visit, typed: Secret) -> str | None:
+    """A stolen session is not enough to set a password; None: it is the person, or a site without
+    passwords. Tries are limited."""
+    provider, person = visit.provider.id, visit.person
+    with visit.state.database.read() as connection:
+        may_try = proofs.may_try_password(connection, provider, person.id)
+    if not may_try:
+        return _("Too many tries. Try again in an hour.")
+    if visit.state.host.check_password(person, typed.reveal()) is not False:
+        return None
+    give_back(visit.state)
+    _tell(visit, proofs.WRONG_PASSWORD)
+    return _("This is not your password on this site.")

@@ -8,14 +8,16 @@ from contextlib import closing, suppress
 from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from commweb.answers import CheckedHost
 from commweb.errors import ProviderError, SignInNeeded
 from commweb.fields import PageForm, PlainText, SignInPasswordField, StringField, required
+from commweb.host import Host
 from commweb.i18n import gettext as _
 from commweb.i18n import lazy_gettext
 from commweb.providers.base import People
 from commweb.web.effects import CHECK_SECONDS, problem_sentence
 from commweb.web.flashes import flash
-from commweb.web.own_account import Visit, situation
+from commweb.web.own_account import Situation, Visit, situation
 
 __all__ = [
     "CodeForm",
@@ -46,12 +48,13 @@ class CodeForm(PageForm):
 
 
 class PasswordForm(PageForm):
-    """A password for the chat, twice."""
+    """A password for the chat, twice, and the one of the site where there is one."""
 
+    site_password = SignInPasswordField(lazy_gettext("Your password on this site"))
     password = SignInPasswordField(
         lazy_gettext("Chat password"),
         validators=[required()],
-        description=lazy_gettext("At least 10 characters, and not the password of this site."),
+        description=lazy_gettext("At least 12 characters, and not the password of this site."),
     )
     password_again = SignInPasswordField(
         lazy_gettext("Chat password again"), validators=[required()]
@@ -77,27 +80,34 @@ def show(
         typed = now.proof.remote_user_id if now.proof and alive else now.account or now.to_prove
         link_form = LinkForm(formdata=None, data={"user_id": typed or ""})
     link_form.user_id.label.text = visit.provider.account_label
-    link_form.user_id.description = _help(visit)
+    link_form.user_id.description = _help(now)
     page = render_template(
         "commweb/account.html",
         provider=visit.provider,
         now=now,
-        without_proof=bool(visit.values.get("link_without_proof")),
+        without_proof=not now.needs_proof,
         form=link_form,
         code_form=code_form or CodeForm(formdata=None),
         password_form=password_form or PasswordForm(formdata=None),
+        asks_password=_has_passwords(visit.state.host),
         button=PageForm(formdata=None),
         problem=problem,
     )
     return page, status
 
 
-def _help(visit: Visit) -> str:
-    if visit.values.get("link_without_proof"):
+def _has_passwords(host: Host) -> bool:
+    """Whether the site says what people's passwords are."""
+    asked = host.host if isinstance(host, CheckedHost) else host
+    return type(asked).check_password is not Host.check_password
+
+
+def _help(now: Situation) -> str:
+    if not now.needs_proof:
         return _("The account that you use for chats. Your rooms then use it too.")
     return _(
-        "The account that you use for chats. A code is sent there, and you enter it here: so "
-        "nobody can use the account of somebody else."
+        "The account that you use for chats. A code is sent there, and you enter it here, so that "
+        "nobody can claim somebody else's account."
     )
 
 
@@ -123,7 +133,7 @@ def people_of(visit: Visit) -> closing[People]:
 
 def clear_away(visit: Visit, conversation: str | None) -> None:
     """Remove the conversation in which a code was sent; what cannot be removed stays."""
-    if conversation is None:
+    if not conversation:
         return
     with suppress(ProviderError), people_of(visit) as people:
         people.end_conversation(conversation)

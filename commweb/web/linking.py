@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
+from flask import request
 from flask.typing import ResponseReturnValue
 
 from commweb import accounts, proofs
-from commweb.errors import ProviderError
+from commweb.errors import ProviderError, ProviderStopped, RateLimited, Refused
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
+from commweb.sync.choose_account import PROVEN, own_account
 from commweb.web.account_page import (
     CodeForm,
     LinkForm,
@@ -21,58 +23,73 @@ from commweb.web.account_page import (
     trouble,
 )
 from commweb.web.effects import give_back, waiting_time
-from commweb.web.own_account import Visit, server_of
+from commweb.web.own_account import Visit, own_id_of, server_of, situation
 from commweb.web.providers import pressed
 
 __all__ = ["cancel", "confirm", "link"]
 
 
 def link(visit: Visit) -> ResponseReturnValue:
-    """Send a code to the account; or, where no proof is asked for, link it."""
+    """Send a code to the account; or, where no proof is asked for, link it.
+
+    The answer is the same whether there is such an account, whose it is and what it may do.
+    """
     form = LinkForm()
     if not form.validate():
         return show(visit, link_form=form, status=422)
     remote = str(form.user_id.data).strip()
+    needs_proof = situation(visit).needs_proof
     give_back(visit.state)
+    refusal = _refusal(visit, remote, needs_proof=needs_proof)
     try:
-        refusal = _refusal(visit, remote) or _examined(visit, remote)
-        if refusal is None and visit.values.get("link_without_proof"):
-            return _linked(visit, form, remote)
-        if refusal is None:
+        if refusal is None and not needs_proof:
+            refusal = _claim(visit, remote)
+        elif refusal is None:
             refusal = _send_code(visit, remote)
     except ProviderError as error:
         return show(visit, link_form=form, problem=trouble(error), status=422)
     if refusal is not None:
         form.user_id.errors = [refusal]
         return show(visit, link_form=form, status=422)
-    return done(_("A code is on its way to %(user)s.", user=remote))
+    if not needs_proof:
+        return done(_linked(remote))
+    return done(_("If the account %(user)s exists, a code is on its way to it.", user=remote))
 
 
-def _refusal(visit: Visit, remote: str) -> str | None:
-    """Why the account cannot be linked, as far as it is known here."""
+def _linked(remote: str) -> str:
+    text = _("The account %(user)s is linked. Your rooms will be updated shortly.", user=remote)
+    return str(text)
+
+
+def _refusal(visit: Visit, remote: str, *, needs_proof: bool) -> str | None:
+    """Why the account cannot be linked, as far as that tells nothing about other people."""
     problem = visit.provider.account_problem(remote)
     if problem is not None:
         return problem
+    if remote == own_id_of(visit):
+        return own_account(remote)
     server = server_of(visit)
+    provider, person = visit.provider.id, visit.person.id
     with visit.state.database.read() as connection:
-        record = accounts.account_of(connection, visit.provider.id, visit.person.id, server)
-        owner = accounts.owners(connection, visit.provider.id, [remote], server).get(remote)
-        proof = proofs.pending(connection, visit.provider.id, visit.person.id)
-    if (
-        record is not None
-        and record.origin in accounts.OWN_LINKS
-        and record.remote_user_id == remote
-    ):
+        record = accounts.account_of(connection, provider, person, server)
+        proof = proofs.pending(connection, provider, person)
+    mine = record is not None and record.remote_user_id == remote
+    if record is not None and mine and (record.origin == PROVEN or not needs_proof):
         return _("You have linked this account already.")
-    if owner is not None and owner.person_id != visit.person.id:
-        return _taken()
-    if proof is not None and proof.wait_seconds and not visit.values.get("link_without_proof"):
+    if proof is not None and proof.wait_seconds and needs_proof:
         return _wait(proof.wait_seconds)
-    return None
-
-
-def _taken() -> str:
-    return _("This account belongs to somebody else here.")
+    address = request.remote_addr or ""
+    with visit.state.database.write() as connection:
+        if proofs.may_ask(
+            connection,
+            _key(visit),
+            provider=provider,
+            person_id=person,
+            remote_id=remote,
+            address=address,
+        ):
+            return None
+    return _("Too many tries. Try again in an hour.")
 
 
 def _wait(seconds: int) -> str:
@@ -80,30 +97,25 @@ def _wait(seconds: int) -> str:
     return _("A code was sent a moment ago. Another one can be sent in %(time)s.", time=pause)
 
 
-def _examined(visit: Visit, remote: str) -> str | None:
+def _claim(visit: Visit, remote: str) -> str | None:
+    """Link the account without proof; why not. It takes nothing from anybody."""
     with people_of(visit) as people:
         facts = people.examine(remote)
-    return None if facts.usable else facts.reason or _("The account cannot be used.")
-
-
-def _linked(visit: Visit, form: LinkForm, remote: str) -> ResponseReturnValue:
+    if facts.elsewhere and not facts.usable:
+        return facts.reason
+    good = facts.usable and not facts.admin
     server = server_of(visit)
+    provider, person = visit.provider.id, visit.person.id
     with visit.state.database.write() as connection:
-        good = accounts.link(
-            connection,
-            visit.provider.id,
-            visit.person.id,
-            remote,
-            server=server,
-            origin=accounts.CLAIM,
+        good = good and accounts.link(
+            connection, provider, person, remote, server=server, origin=accounts.CLAIM
         )
-        conversation = proofs.forget(connection, visit.provider.id, visit.person.id)
-    if not good:
-        form.user_id.errors = [_taken()]
-        return show(visit, link_form=form, status=422)
+        conversation = proofs.revoke(connection, provider, person)
     clear_away(visit, conversation)
+    if not good:
+        return _("This account cannot be linked without a code.")
     visit.state.wake()
-    return done(_("The account %(user)s is linked. Your rooms follow.", user=remote))
+    return None
 
 
 def _send_code(visit: Visit, remote: str) -> str | None:
@@ -114,20 +126,38 @@ def _send_code(visit: Visit, remote: str) -> str | None:
     if not started.code:
         return _wait(started.wait_seconds)
     try:
-        with people_of(visit) as people:
-            if started.replaces:
-                with suppress(ProviderError):
-                    people.end_conversation(started.replaces)
-            conversation = people.send_code(remote, _message(visit, started.code))
+        conversation, refusal = _delivered(visit, remote, started)
     except ProviderError:
         with state.database.write() as connection:
-            proofs.forget(connection, provider, person)
+            proofs.revoke(connection, provider, person)  # the pause goes on
         raise
     with state.database.write() as connection:
+        if refusal is not None:
+            proofs.revoke(connection, provider, person)
+            return refusal
         wanted = proofs.sent(connection, provider, person, remote, conversation)
     if not wanted:
         clear_away(visit, conversation)
     return None
+
+
+def _delivered(visit: Visit, remote: str, started: proofs.Started) -> tuple[str, str | None]:
+    """The conversation with the code, empty if the account takes none, and why no code can be
+    sent to an account of its server."""
+    with people_of(visit) as people:
+        if started.replaces:
+            with suppress(ProviderError):
+                people.end_conversation(started.replaces)
+        facts = people.examine(remote)
+        if facts.elsewhere and not facts.usable:
+            return "", facts.reason
+        try:
+            # Also to one that is not there: how long it takes would tell.
+            return people.send_code(remote, _message(visit, started.code)), None
+        except (RateLimited, ProviderStopped):
+            raise
+        except Refused:
+            return "", None
 
 
 def _message(visit: Visit, code: str) -> str:
@@ -165,12 +195,13 @@ def confirm(visit: Visit) -> ResponseReturnValue:
     if verdict.right:
         clear_away(visit, verdict.conversation)
     if not linked:
-        form.code.errors = [_taken() if verdict.right else _wrong(verdict.tries_left)]
+        taken = _("Somebody else has proven this account already.")
+        form.code.errors = [taken if verdict.right else _wrong(verdict.tries_left)]
         form.code.data = ""
         return show(visit, code_form=form, status=422)
     visit.state.wake()
     remote = verdict.remote_user_id
-    return done(_("The account %(user)s is linked. Your rooms follow.", user=remote))
+    return done(_linked(remote))
 
 
 def _wrong(tries_left: int) -> str:
@@ -191,4 +222,4 @@ def cancel(visit: Visit) -> ResponseReturnValue:
         # The minute until the next code goes on.
         conversation = proofs.revoke(connection, visit.provider.id, visit.person.id)
     clear_away(visit, conversation)
-    return done(_("The code is not good any more. Nothing was linked."))
+    return done(_("Linking cancelled."))

@@ -22,6 +22,7 @@ from commweb.sync.choose_account import (
     HOST,
     INTENDED,
     NAMED,
+    PROVEN,
     REFUSED,
     Candidate,
     Choice,
@@ -30,7 +31,15 @@ from commweb.sync.choose_account import (
 )
 from commweb.sync.identity import host_named, is_there
 
-__all__ = ["CourseLine", "Situation", "Visit", "provider_with_accounts", "server_of", "situation"]
+__all__ = [
+    "CourseLine",
+    "Situation",
+    "Visit",
+    "own_id_of",
+    "provider_with_accounts",
+    "server_of",
+    "situation",
+]
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,8 @@ class CourseLine:
 @dataclass(frozen=True)
 class Situation:
     """All that the page tells. ``account`` None: there is none yet. ``asks``: the person has to
-    agree before one is created. ``to_prove``: an account of their name, which they may prove."""
+    agree before one is created. ``to_prove``: an account of their name, which they may prove.
+    ``needs_proof``: an account of their own is linked by a code only."""
 
     account: str | None
     sentence: str
@@ -66,6 +76,7 @@ class Situation:
     may_set_password: bool
     proof: Pending | None
     to_prove: str | None
+    needs_proof: bool
     lines: tuple[CourseLine, ...]
 
     @property
@@ -107,13 +118,14 @@ def situation(visit: Visit) -> Situation:
         may_set_password=_may_set_password(visit, record, account),
         proof=proof,
         to_prove=record.remote_user_id if record and record.origin == NAMED else None,
+        needs_proof=_needs_proof(visit, record, choice),
         lines=tuple(_line(visit, place, asks=asks) for place in found if _may_see(visit, place)),
     )
 
 
 def _choice(visit: Visit, record: AccountRecord | None) -> Choice:
     """What the last sync stored; and what the next one begins with, before there was one."""
-    own_id = _own_id(visit)
+    own_id = own_id_of(visit)
     linked_only = _mode(visit) == "linked"
     found = []
     if record is not None and record.origin != REFUSED:
@@ -130,7 +142,15 @@ def _choice(visit: Visit, record: AccountRecord | None) -> Choice:
     return choose_account(Facts(tuple(found), own_id, trust_names=trust))
 
 
-def _own_id(visit: Visit) -> str:
+def _needs_proof(visit: Visit, record: AccountRecord | None, choice: Choice) -> bool:
+    """A claim is enough where the admin allows it, and only instead of nothing better."""
+    better = choice.user_id is not None and choice.origin not in (*OWN_LINKS, INTENDED)
+    proven = record is not None and record.origin == PROVEN
+    return better or proven or not visit.values.get("link_without_proof")
+
+
+def own_id_of(visit: Visit) -> str:
+    """The acting account; empty: not known yet."""
     session = visit.state.tokens(visit.provider).read()
     return (session.user_id if session else None) or ""
 

@@ -70,8 +70,8 @@ class Accounts:
 
     def _elsewhere(self, name: str) -> AccountFacts:
         if self.federate:
-            return AccountFacts(name)
-        return AccountFacts(name, usable=False, reason=local_only(name))
+            return AccountFacts(name, elsewhere=True)
+        return AccountFacts(name, usable=False, reason=local_only(name), elsewhere=True)
 
     def _signs_in_as(self, action: EnsureAccount) -> AccountFacts | None:
         """Another account that the person's single sign-on opens already: it is theirs, and a

@@ -76,6 +76,7 @@ class MatrixSettingsForm(SettingsForm):
         "remove_others",
         "account_mode",
         "localpart_template",
+        "existing_accounts",
         "sso_provider_id",
         "ask_consent",
         "link_without_proof",
@@ -192,6 +193,25 @@ class MatrixSettingsForm(SettingsForm):
             "the site knows of the person. Accounts that are in use keep their names."
         ),
     )
+    existing_accounts = SelectField(
+        _("People whose user name exists already as an account"),
+        default="ask",
+        choices=[
+            ("ask", _("Ask the person to prove it")),
+            (
+                "trust",
+                _(
+                    "Trust user names: this homeserver's accounts come from the same directory as "
+                    "this site's"
+                ),
+            ),
+        ],
+        description=_(
+            "Until they prove it with a code, they are not added. Trust names only if nobody can "
+            "choose their own: else people get the accounts of others. Administrators, deactivated "
+            "and locked accounts are never taken by a name."
+        ),
+    )
     sso_provider_id = StringField(
         _("Single sign-on provider ID"),
         filters=[lambda text: text.strip() if text else text],
@@ -208,8 +228,8 @@ class MatrixSettingsForm(SettingsForm):
     link_without_proof = BooleanField(
         _("Let people link an account without proof"),
         description=_(
-            "Otherwise a code is sent to the account. Without it anybody can name an account that "
-            "is not his or her own."
+            "Otherwise a code is sent to the account. Without it people can claim accounts that "
+            "are not theirs. Who has an account here already always needs the code."
         ),
     )
     allow_chat_password = BooleanField(

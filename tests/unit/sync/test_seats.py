@@ -334,10 +334,10 @@ def test_an_account_taken_by_name_before_keeps_its_seat_and_its_row(school: Site
 def test_a_refused_name_is_followed_by_the_next_one_and_never_by_an_earlier(
     school: Site,
 ) -> None:
-    for number in ("", "-2", "-3"):
+    for name in ("ada", "u-ada", "u-ada-2", "u-ada-3"):
         with school.state.database.write() as connection:
             connection.execute(update(Account).values(origin="refused"))
-        assert seats(school, person("ada"))["ada"].remote_user_id == f"@ada{number}:sim"
+        assert seats(school, person("ada"))["ada"].remote_user_id == f"@{name}:sim"
 
 
 def test_the_wish_to_create_an_account_is_stored_with_its_time(school: Site) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 
 from commweb.accounts import account_of, link
 from commweb.encryption import Secret
-from commweb.errors import ProviderError, SignInNeeded, Unreachable
+from commweb.errors import ProviderError, Refused, SignInNeeded, Unreachable
 from commweb.i18n import lazy_gettext
 from commweb.models import Account, AccountProof, CourseChoice, MemberRow, RoomRow, now
 from commweb.providers import Registry
@@ -34,11 +34,16 @@ class Desk(People):
 
     def examine(self, remote_user_id: str) -> AccountFacts:
         self.provider.ask()
+        self.provider.calls.append("examine")
         reason = self.provider.unusable.get(remote_user_id)
-        return AccountFacts(remote_user_id, usable=reason is None, reason=reason)
+        admin = remote_user_id in self.provider.admins
+        return AccountFacts(remote_user_id, usable=reason is None, reason=reason, admin=admin)
 
     def send_code(self, remote_user_id: str, text: str) -> str:
         self.provider.ask()
+        self.provider.calls.append("send_code")
+        if remote_user_id in self.provider.refusing:
+            raise Refused("The account takes no invitations.", status=403)
         self.provider.messages.append((remote_user_id, text))
         return f"!dm{len(self.provider.messages)}"
 
@@ -74,6 +79,9 @@ class ChatProvider(Provider):
         self.passwords: list[tuple[str, str]] = []
         self.ended: list[str] = []
         self.unusable: dict[str, str] = {}
+        self.admins: set[str] = set()
+        self.refusing: set[str] = set()
+        self.calls: list[str] = []
         self.fault: ProviderError | None = None
         self.open_desks = 0
         self.asked = 0
@@ -237,13 +245,13 @@ def test_an_account_is_linked_with_the_code_that_was_sent_to_it(
 ) -> None:
     give_room(school, "in")
     text = ada.follow(press(ada, "link", user_id=f" {MINE} "))
-    assert f"A code is on its way to {MINE}." in text
-    assert f"A code was sent to {MINE} in a private chat." in text
+    assert f"If the account {MINE} exists, a code is on its way to it." in text
+    assert f"If the account {MINE} exists, a code was sent to it in a private chat." in text
     assert account(school) is None
     assert chat.messages[0][0] == MINE
     code = code_of(chat)
     text = ada.follow(press(ada, "confirm", code=f"{code[:4]} {code[4:]}"))
-    assert f"The account {MINE} is linked. Your rooms follow." in text
+    assert f"The account {MINE} is linked. Your rooms will be updated shortly." in text
     assert f"{MINE} You have linked this account." in text
     assert account(school).origin == "proven"
     assert chat.ended == ["!dm1"]
@@ -319,7 +327,7 @@ def test_giving_up_ends_the_conversation_and_keeps_the_minute(
     ada: Visitor, chat: ChatProvider
 ) -> None:
     press(ada, "link", user_id=MINE)
-    assert "Nothing was linked." in ada.follow(press(ada, "cancel"))
+    assert "Linking cancelled." in ada.follow(press(ada, "cancel"))
     assert chat.ended == ["!dm1"]
     assert press(ada, "confirm", code=code_of(chat)).status_code == 422
     assert press(ada, "link", user_id=MINE).status_code == 422
@@ -334,21 +342,12 @@ def test_two_people_cannot_link_one_account(
     assert press(bob, "confirm", code=code_of(chat)).status_code == 303
     response = press(ada, "confirm", code=code)
     assert response.status_code == 422
-    assert "This account belongs to somebody else here." in response.text
+    assert "Somebody else has proven this account already." in response.text
     assert account(school) is None
-    response = press(ada, "link", user_id=MINE)
-    assert "belongs to somebody else" in beside(response, "user_id")
 
 
-def test_what_is_no_account_is_refused_beside_the_field(
-    ada: Visitor, chat: ChatProvider, school: Site
-) -> None:
-    chat.unusable["@gone:chat.example"] = "The account is deactivated."
-    for typed, words in (
-        ("", "This field is required."),
-        ("mine", "This is no user ID."),
-        ("@gone:chat.example", "The account is deactivated."),
-    ):
+def test_what_is_no_account_is_refused_beside_the_field(ada: Visitor, chat: ChatProvider) -> None:
+    for typed, words in (("", "This field is required."), ("mine", "This is no user ID.")):
         response = press(ada, "link", user_id=typed)
         assert response.status_code == 422
         assert beside(response, "user_id") == words
@@ -363,7 +362,7 @@ def test_what_is_no_account_is_refused_beside_the_field(
         (SignInNeeded("The tokens are dead."), "The site is not signed in to the chat now."),
     ],
 )
-def test_a_homeserver_that_fails_is_said_and_costs_no_minute(
+def test_a_homeserver_that_fails_is_said_and_the_pause_goes_on(
     ada: Visitor, chat: ChatProvider, fault: ProviderError, words: str
 ) -> None:
     chat.fault = fault
@@ -372,7 +371,7 @@ def test_a_homeserver_that_fails_is_said_and_costs_no_minute(
     assert words in shown(response)
     assert f'value="{MINE}"' in response.text
     chat.fault = None
-    assert press(ada, "link", user_id=MINE).status_code == 303
+    assert "Another one can be sent in" in beside(press(ada, "link", user_id=MINE), "user_id")
 
 
 def test_a_code_that_could_not_be_sent_is_forgotten(
@@ -384,7 +383,7 @@ def test_a_code_that_could_not_be_sent_is_forgotten(
     with monkeypatch.context() as patched:
         patched.setattr(Desk, "send_code", fail)
         assert press(ada, "link", user_id=MINE).status_code == 422
-    assert press(ada, "link", user_id=MINE).status_code == 303
+    assert 'name="code"' not in ada.get(PAGE).text
 
 
 def test_without_proof_the_account_is_linked_at_once_where_the_admin_allows_it(
@@ -395,14 +394,14 @@ def test_without_proof_the_account_is_linked_at_once_where_the_admin_allows_it(
     assert chat.messages == []
     assert account(school).origin == "claim"
     response = press(bob, "link", user_id=MINE)
-    assert "belongs to somebody else" in beside(response, "user_id")
+    assert beside(response, "user_id") == "This account cannot be linked without a code."
 
 
 def test_unlinking_goes_back_to_the_account_that_was_made(school: Site, ada: Visitor) -> None:
     give_account(school)
     with school.state.database.write() as connection:
         link(connection, "chat", "ada", MINE)
-    assert "not linked any more" in ada.follow(press(ada, "unlink"))
+    assert "The account was unlinked." in ada.follow(press(ada, "unlink"))
     assert account(school).remote_user_id == "@ada:chat.example"
 
 
@@ -437,7 +436,7 @@ def test_a_chat_password_is_passed_on_and_kept_nowhere(
     ("first", "second", "field", "words"),
     [
         ("", "", "password", "This field is required."),
-        ("short", "short", "password", "Use at least 10 characters."),
+        ("short", "short", "password", "Use at least 12 characters."),
         ("long enough 1", "long enough 2", "password_again", "The two passwords are not the same."),
     ],
 )
@@ -522,7 +521,7 @@ def test_rooms_of_courses_one_may_not_see_are_not_named(school: Site, ada: Visit
 
 def test_trying_again_asks_for_the_rooms_to_be_looked_at(school: Site, ada: Visitor) -> None:
     give_room(school, "failing", "The server was away.", revision=1, synced_revision=1)
-    assert "Your rooms are looked at now." in ada.follow(press(ada, "again"))
+    assert "Your rooms are being updated." in ada.follow(press(ada, "again"))
     with school.state.database.read() as connection:
         assert connection.execute(select(RoomRow.revision)).scalar() == 2
 
@@ -544,3 +543,160 @@ def test_an_account_the_site_names_is_shown_as_such(school: Site) -> None:
         now_seen = situation(Visit(school.state, provider, named, {}))
     assert now_seen.account == "@countess:chat.example"
     assert now_seen.sentence == "The site knows this account as yours."
+
+
+def nobody_knows(chat: ChatProvider, what: str) -> None:
+    """An account that is no good for linking, for one reason or another."""
+    if what == "missing":
+        chat.unusable[MINE] = "There is no such account."
+    if what == "administrator":
+        chat.admins.add(MINE)
+    if what == "no invitations":
+        chat.refusing.add(MINE)
+
+
+@pytest.mark.parametrize(
+    "what", ["free", "missing", "administrator", "no invitations", "somebody's"]
+)
+def test_the_answer_is_the_same_whatever_the_account_is(
+    school: Site, ada: Visitor, chat: ChatProvider, what: str
+) -> None:
+    nobody_knows(chat, what)
+    if what == "somebody's":
+        with school.state.database.write() as connection:
+            link(connection, "chat", "bob", MINE)
+    response = press(ada, "link", user_id=MINE)
+    assert response.status_code == 303
+    text = ada.follow(response)
+    assert f"If the account {MINE} exists, a code is on its way to it." in text
+    assert 'name="code"' in ada.get(PAGE).text
+    assert chat.calls == ["examine", "send_code"]
+    response = press(ada, "confirm", code="12345678")
+    assert "4 more times" in beside(response, "code")
+
+
+@pytest.mark.parametrize("what", ["missing", "administrator", "somebody's"])
+def test_a_claim_is_refused_with_one_sentence_whatever_the_account_is(
+    school: Site, ada: Visitor, chat: ChatProvider, what: str
+) -> None:
+    configure(school, link_without_proof=True)
+    nobody_knows(chat, what)
+    if what == "somebody's":
+        with school.state.database.write() as connection:
+            link(connection, "chat", "bob", MINE, origin="claim")
+    response = press(ada, "link", user_id=MINE)
+    assert beside(response, "user_id") == "This account cannot be linked without a code."
+    assert account(school) is None
+
+
+def test_who_has_an_account_already_needs_the_code_even_where_claims_are_allowed(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    configure(school, link_without_proof=True)
+    give_account(school)
+    assert "Send a code" in ada.get(PAGE).text
+    press(ada, "link", user_id=MINE)
+    assert account(school).remote_user_id == "@ada:chat.example"
+    assert len(chat.messages) == 1
+
+
+def let_a_minute_pass(school: Site) -> None:
+    with school.state.database.write() as connection:
+        connection.execute(update(AccountProof).values(sent_at=now().replace(year=2020)))
+
+
+def test_a_person_may_ask_for_five_codes_an_hour(
+    school: Site, ada: Visitor, bob: Visitor, chat: ChatProvider
+) -> None:
+    for number in range(5):
+        assert press(ada, "link", user_id=f"@m{number}:chat.example").status_code == 303
+        let_a_minute_pass(school)
+    response = press(ada, "link", user_id=MINE)
+    assert beside(response, "user_id") == "Too many tries. Try again in an hour."
+    assert len(chat.messages) == 5
+    assert press(bob, "link", user_id=MINE).status_code == 303
+
+
+def test_an_account_gets_five_codes_an_hour_whoever_asks(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    for number in range(5):
+        press(Visitor(school, f"p{number}"), "link", user_id=MINE)
+    response = press(ada, "link", user_id=MINE)
+    assert beside(response, "user_id") == "Too many tries. Try again in an hour."
+
+
+def test_the_network_address_is_kept_as_a_keyed_hash_only(school: Site, ada: Visitor) -> None:
+    press(ada, "link", user_id=MINE)
+    asked = [event for event in events(school) if "code_asked" in str(event)]
+    assert asked
+    assert "127.0.0.1" not in str(asked)
+
+
+def test_an_account_of_their_name_is_offered_for_proof(school: Site, ada: Visitor) -> None:
+    give_account(school, made=False, origin="named")
+    text = shown(ada.get(PAGE))
+    assert "The account @ada:chat.example exists already. Prove below that it is yours." in text
+    assert 'value="@ada:chat.example"' in ada.get(PAGE).text
+
+
+SITE_PASSWORD = "the site's own 1"
+CHAT_PASSWORD = "another long one 2"
+
+
+def set_password(visitor: Visitor, site_password: str, password: str = CHAT_PASSWORD) -> Any:
+    return press(
+        visitor,
+        "password",
+        site_password=site_password,
+        password=password,
+        password_again=password,
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "new", "field", "words"),
+    [
+        ("", CHAT_PASSWORD, "site_password", "This is not your password on this site."),
+        ("wrong", CHAT_PASSWORD, "site_password", "This is not your password on this site."),
+        (
+            SITE_PASSWORD,
+            SITE_PASSWORD,
+            "password",
+            "Choose another password than the one of this site.",
+        ),
+    ],
+)
+def test_a_stolen_session_sets_no_password_and_the_sites_own_is_not_used_again(
+    school: Site, ada: Visitor, chat: ChatProvider, typed: str, new: str, field: str, words: str
+) -> None:
+    configure(school, allow_chat_password=True)
+    give_account(school)
+    school.campus.password_table["ada"] = SITE_PASSWORD
+    response = set_password(ada, typed, new)
+    assert response.status_code == 422
+    assert beside(response, field) == words
+    assert chat.passwords == []
+
+
+def test_a_password_is_set_by_whoever_knows_the_one_of_the_site(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    configure(school, allow_chat_password=True)
+    give_account(school)
+    school.campus.password_table["ada"] = SITE_PASSWORD
+    assert set_password(ada, SITE_PASSWORD).status_code == 303
+    assert chat.passwords == [("@ada:chat.example", CHAT_PASSWORD)]
+
+
+def test_the_sites_password_can_be_tried_five_times_an_hour(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    configure(school, allow_chat_password=True)
+    give_account(school)
+    school.campus.password_table["ada"] = SITE_PASSWORD
+    for _try in range(5):
+        set_password(ada, "wrong")
+    response = set_password(ada, SITE_PASSWORD)
+    assert beside(response, "site_password") == "Too many tries. Try again in an hour."
+    assert chat.passwords == []

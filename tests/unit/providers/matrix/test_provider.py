@@ -83,6 +83,7 @@ def test_the_settings_and_their_defaults_are_these() -> None:
         "fast_fill": False,
         "account_mode": "create",
         "localpart_template": "{username}",
+        "existing_accounts": "ask",
         "ask_consent": False,
         "link_without_proof": False,
         "allow_chat_password": False,
