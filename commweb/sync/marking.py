@@ -36,6 +36,7 @@ from commweb.priority import DUE, Priority, asked
 from commweb.sync.choices import insert_into
 from commweb.sync.desired import Choice
 from commweb.sync.known import RETIRED
+from commweb.sync.standing import OWN_CHOICE
 
 __all__ = [
     "RETIRED",
@@ -206,11 +207,11 @@ def _no_work() -> dict[str, Any]:
 
 
 def has_left(connection: Connection, course_id: str) -> bool:
-    """Whether somebody left a room of the course by himself or herself."""
+    """Whether somebody left a room of the course, or was taken out of it in the chat."""
     query = (
         select(MemberRow.person_id)
         .join(RoomRow, RoomRow.id == MemberRow.room_id)
-        .where(RoomRow.course_id == course_id, LIVING, MemberRow.state == "left")
+        .where(RoomRow.course_id == course_id, LIVING, MemberRow.state.in_(OWN_CHOICE))
         .limit(1)
     )
     return connection.execute(query).first() is not None
@@ -219,12 +220,12 @@ def has_left(connection: Connection, course_id: str) -> bool:
 def bring_back(
     connection: Connection, course_id: str, enrolled: frozenset[str], wanted: Wanted
 ) -> None:
-    """Who left a room and is not enrolled now counts as removed, so that enrolling anew brings
-    the person back. In a room that is not wanted only who is not in the course at all does."""
+    """People who left a room and are not enrolled now count as removed, so that enrolling
+    anew brings them back. In a room that is not wanted only those who are not in the course do."""
     rows = connection.execute(
         select(MemberRow.room_id, MemberRow.person_id, RoomRow.group_id, RoomRow.provider)
         .join(RoomRow, RoomRow.id == MemberRow.room_id)
-        .where(RoomRow.course_id == course_id, LIVING, MemberRow.state == "left")
+        .where(RoomRow.course_id == course_id, LIVING, MemberRow.state.in_(OWN_CHOICE))
         .order_by(MemberRow.room_id, MemberRow.person_id)
     ).all()
     for row in rows:
@@ -234,7 +235,7 @@ def bring_back(
                 .where(
                     MemberRow.room_id == row.room_id,
                     MemberRow.person_id == row.person_id,
-                    MemberRow.state == "left",
+                    MemberRow.state.in_(OWN_CHOICE),
                 )
                 .values(state="removed", reason=None)
             )
