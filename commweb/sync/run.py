@@ -22,6 +22,7 @@ from commweb.sync.look import Look, look
 from commweb.sync.patience import retry_seconds
 from commweb.sync.progress import Progress
 from commweb.sync.records import UNSURE, RoomRecord, abandon_attempt, store_attempt
+from commweb.sync.standing import is_inside
 
 __all__ = ["ALIAS_TAKEN", "Look", "Stopped", "look", "run"]
 
@@ -97,6 +98,8 @@ class _Running:
             if self.stop():
                 raise Stopped
             hands.do(action)
+        for person_id, reason in _who_cannot_be_removed(seen):
+            progress.undone(f"person:{person_id}", reason)
         hands.clean_up()
 
     def _write_attempt_down(self) -> None:
@@ -125,6 +128,22 @@ class _Running:
         if found is None and record.creation_key:
             with self.state.database.write() as connection:
                 abandon_attempt(connection, record.provider, record.creation_key)
+
+
+def _who_cannot_be_removed(seen: Look) -> list[tuple[str, str]]:
+    """People who are inside, are not wanted and have too much power: that is not done yet."""
+    if seen.observed is None:
+        return []
+    wanted = {seat.person_id for seat in seen.target.seats} if seen.target else set()
+    return [
+        (one.person_id, one.before.reason)
+        for one in seen.people
+        if one.person_id not in wanted
+        and one.remove is None
+        and one.before.reason
+        and one.before.remote_user_id
+        and is_inside(seen.observed, one.before.remote_user_id)
+    ]
 
 
 def _answers_are_sure(record: RoomRecord) -> bool:
