@@ -85,12 +85,11 @@ def seek_orphans(state: State, provider: str, open_backend: Callable[[], Backend
             )
 
 
-def unclaimed(connection: Connection, provider: str) -> list[UnclaimedRoom]:
+def unclaimed(connection: Connection, limit: int = 100) -> list[UnclaimedRoom]:
     """The rooms that no course has, oldest find first."""
     columns = UnclaimedRoom.__table__.columns
-    rows = connection.execute(
-        select(*columns).where(UnclaimedRoom.provider == provider).order_by(UnclaimedRoom.found_at)
-    )
+    query = select(*columns).order_by(UnclaimedRoom.found_at, UnclaimedRoom.remote_id)
+    rows = connection.execute(query.limit(limit))
     return [UnclaimedRoom(**row) for row in rows.mappings()]
 
 

@@ -19,6 +19,7 @@ from commweb.models import CourseChoice, FoldRow, RoomRow
 from commweb.state import State, current_state
 from commweb.sync.choices import store_choice
 from commweb.sync.confirming import confirm_gone, gone_key, gone_rooms
+from commweb.sync.orphans import unclaimed
 from commweb.web import room
 from commweb.web.effects import give_back
 from commweb.web.flashes import flash
@@ -141,6 +142,7 @@ def _page(state: State, status: int = 200) -> ResponseReturnValue:
     with state.database.read() as connection:
         rows = [dict(row) for row in connection.execute(query).mappings()]
         gone = gone_rooms(connection)
+        without_course = unclaimed(connection)
     text = render_template(
         "commweb/rooms.html",
         rooms=[room.line(state, row) for row in rows[:PAGE_ROWS]],
@@ -152,6 +154,7 @@ def _page(state: State, status: int = 200) -> ResponseReturnValue:
         changed=status == 422,
         troubles=troubles(state),
         unread=unread_courses(state),
+        unclaimed=without_course,
         without=courses_without_room(state) if default_rooms_provider(state) else 0,
         button=PageForm(formdata=None),
     )

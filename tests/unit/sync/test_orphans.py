@@ -57,9 +57,7 @@ def a_day_passes(course: Course) -> None:
 
 def listed(course: Course) -> list[tuple[str, str, bool]]:
     with course.site.state.database.read() as connection:
-        return [
-            (room.remote_id, room.course_id, room.closing) for room in unclaimed(connection, SIM)
-        ]
+        return [(room.remote_id, room.course_id, room.closing) for room in unclaimed(connection)]
 
 
 def test_a_room_whose_key_was_given_up_here_is_closed(

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from commweb.models import Connection, Event, FoldRow, MemberRow, PastAccount, RoomRow
+from commweb.models import (
+    Connection,
+    Event,
+    FoldRow,
+    MemberRow,
+    PastAccount,
+    RoomRow,
+    UnclaimedRoom,
+)
 from commweb.sync.confirming import confirm_choice, held_key
 from commweb.sync.guard import MESSAGES, ROOM_GONE
 from commweb.sync.worker import Worker
@@ -207,6 +215,15 @@ def test_what_stops_a_provider_or_a_course_is_said_on_the_rooms_page(
     assert "Simulated: Suspended." in words
     assert "1 course could not be read from the site:" in words
     assert "9: No answer." in words
+
+
+def test_rooms_that_no_course_has_are_listed(school: Site, admin: Visitor) -> None:
+    with school.state.database.write() as connection:
+        lost = {"provider": "simulated", "remote_id": "!lost", "name": "Lost", "member_count": 2}
+        connection.execute(insert(UnclaimedRoom).values(**lost))
+    words = shown(admin.get(ROOMS))
+    assert "1 room on the homeserver was created for this site and belongs to no course." in words
+    assert "Lost !lost, 2 people" in words
 
 
 def test_guests_are_counted_and_listed_with_who_invited_them_and_can_be_removed(
