@@ -223,7 +223,7 @@ def test_rooms_that_no_course_has_are_listed(school: Site, admin: Visitor) -> No
         connection.execute(insert(UnclaimedRoom).values(**lost))
     words = shown(admin.get(ROOMS))
     assert "1 room on the homeserver was created for this site and belongs to no course." in words
-    assert "Lost !lost, 2 people" in words
+    assert "Lost !lost , 2 people" in words
 
 
 def test_guests_are_counted_and_listed_with_who_invited_them_and_can_be_removed(
