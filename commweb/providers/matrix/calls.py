@@ -33,8 +33,7 @@ class Call:
     with which the homeserver refuses this one thing (HTTP 400, 403, 409 and 413). ``unsettled``:
     status, code and a part of the sentence that say "the room is not as you believe": it has to
     be observed. ``adds_people``: a limit on the number of users stops it and nothing else.
-    ``any_size_refusal``: a proxy's HTTP 413 is about this body too. ``about_a_person``: the
-    account in ``user_id`` may be the one that is suspended or locked, not the acting one.
+    ``any_size_refusal``: a proxy's HTTP 413 is about this body too. ``largest_reply``: in bytes.
     """
 
     method: str
@@ -44,7 +43,6 @@ class Call:
     unsettled: tuple[tuple[int, str, str], ...] = ()
     adds_people: bool = False
     any_size_refusal: bool = False
-    about_a_person: bool = False
     largest_reply: int = MAX_REPLY_BYTES
 
     def path_with(self, *names: str) -> str:
@@ -143,7 +141,6 @@ ADMIN_JOIN = Call(
     no=JOINING,
     unsettled=NO_ROOM + NO_SERVERS,
     adds_people=True,
-    about_a_person=True,
 )
 INVITE = Call(
     "POST",

@@ -14,13 +14,14 @@ import responses
 from commweb.encryption import Secret
 from commweb.errors import (
     AddressRefused,
+    ProviderStopped,
     RateLimited,
     SignInNeeded,
     Unreachable,
 )
 from commweb.models import now
 from commweb.net import Door, NetworkPolicy
-from commweb.providers.matrix import public
+from commweb.providers.matrix import calls, public
 from commweb.providers.matrix.calls import CREATE_ROOM, PUT_STATE
 from commweb.providers.matrix.session import HomeserverSession
 from commweb.providers.matrix.transport import MatrixRefused, Transport
@@ -211,6 +212,51 @@ def test_a_dead_session_is_marked_and_shows_no_token(
     kept = stored.tokens().read()
     assert kept is not None
     assert kept.state == "sign_in_needed"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, {"errcode": "M_NOT_FOUND", "error": "x"}),
+        (404, {"errcode": "M_UNRECOGNIZED", "error": "x"}),
+        (401, {}),
+        (403, {}),
+        (403, {"errcode": "M_SOMETHING_NEW", "error": "x"}),
+        (400, {"errcode": "M_FORBIDDEN_NOT", "error": "x"}),
+        (410, {"errcode": "M_FORBIDDEN", "error": "x"}),
+        (502, {"errcode": "M_UNKNOWN_TOKEN", "error": "x"}),
+    ],
+)
+def test_an_odd_answer_to_a_refresh_ends_nothing_and_is_no_answer_to_what_was_asked(
+    http: responses.RequestsMock, stored: Stored, status: int, body: dict[str, str]
+) -> None:
+    stored.save("access-one", "refresh-one")
+    session = HomeserverSession.open(stored.context(), seconds=0.3)
+    state = calls.ROOM_STATE.path_with("!room")
+    http.add(responses.GET, BASE_URL + state, json=UNKNOWN, status=401)
+    http.add(responses.POST, BASE_URL + calls.REFRESH.path, json=body, status=status)
+    with pytest.raises(Unreachable):
+        session.client.room_state("!room")
+    session.close()
+    kept = stored.tokens().read()
+    assert kept is not None
+    assert (kept.state, kept.pair.refresh) == ("ok", Secret("refresh-one"))
+
+
+def test_a_locked_account_does_not_end_the_session(
+    http: responses.RequestsMock, stored: Stored
+) -> None:
+    stored.save("access-one", "refresh-one")
+    session = HomeserverSession.open(stored.context(), seconds=0.3)
+    answer(http, json=UNKNOWN, status=401)
+    locked = {"errcode": "M_USER_LOCKED", "error": "Locked"}
+    http.add(responses.POST, BASE_URL + calls.REFRESH.path, json=locked, status=401)
+    with pytest.raises(ProviderStopped):
+        session.client.whoami()
+    session.close()
+    kept = stored.tokens().read()
+    assert kept is not None
+    assert kept.state == "ok"
 
 
 def test_a_limit_that_was_met_is_stored_for_everybody(
