@@ -1,6 +1,6 @@
 """commweb: the communication subsystem of a learning platform, for any Flask site."""
 
-from commweb.extension import CommWeb, CourseStatus, MenuItem
+from commweb.extension import CommWeb, Consequences, CourseStatus, MenuItem
 from commweb.host import (
     DEFAULT,
     Course,
@@ -16,6 +16,7 @@ from commweb.host import (
 __all__ = [
     "DEFAULT",
     "CommWeb",
+    "Consequences",
     "Course",
     "CourseImage",
     "CourseStatus",

@@ -20,7 +20,7 @@ from commweb.encryption import Sealer, Secret
 from commweb.errors import MisuseError
 from commweb.hooks import listen, report, require_id
 from commweb.host import DEFAULT, Default, Host, Person
-from commweb.i18n import gettext, ngettext
+from commweb.i18n import format_datetime, gettext, ngettext
 from commweb.net import NetworkPolicy
 from commweb.providers import Registry, installed
 from commweb.providers.base import Provider
@@ -33,11 +33,12 @@ from commweb.state import (
     State,
     current_state,
 )
+from commweb.sync.closing_rooms import Consequences, consequences_of
 from commweb.web import api, build_blueprint
 from commweb.web.course_status import CourseStatus, course_status, course_status_once
 from commweb.web.menu import MenuItem, navigation
 
-__all__ = ["CommWeb", "CourseStatus", "MenuItem"]
+__all__ = ["CommWeb", "Consequences", "CourseStatus", "MenuItem"]
 
 
 class CommWeb:
@@ -109,6 +110,7 @@ class CommWeb:
         app.jinja_env.globals["commweb_course_status"] = _status_for_template
         app.jinja_env.globals["commweb_gettext"] = gettext
         app.jinja_env.globals["commweb_ngettext"] = ngettext
+        app.jinja_env.globals["commweb_datetime"] = format_datetime
 
     # What the host reports. Each adds one row to the host's session; none flushes or commits.
 
@@ -148,6 +150,15 @@ class CommWeb:
         require_id(course_id)
         check_person(person, "The call of course_status()")
         return course_status(current_state(), course_id, person)
+
+    def consequences(self, course_id: str, *, deleted: bool = True) -> Consequences | None:
+        """What deleting the course (or, ``deleted`` False, leaving its rooms) does to people, for
+        the host's own confirming page; None: nothing that has to be asked. From the record: the
+        homeserver is not asked. ``{% include "commweb/consequences.html" %}`` draws it."""
+        require_id(course_id)
+        state = current_state()
+        with state.database.read() as connection:
+            return consequences_of(state, connection, course_id)
 
     def navigation(self, person: Person | None) -> tuple[MenuItem, ...]:
         """The menu for ``person`` as data: items with ``text``, ``url`` and ``children``."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import Connection
 
 from commweb import audit
 from commweb.host import Course, Permission
@@ -13,6 +16,8 @@ from commweb.state import State, current_state
 from commweb.status import rooms_of, worst
 from commweb.sync.changes import append
 from commweb.sync.choices import choice_of, options_of, store_choice
+from commweb.sync.closing_rooms import Consequences, consequences_of
+from commweb.sync.confirming import confirm_choice
 from commweb.sync.desired import closed
 from commweb.web import course_members
 from commweb.web.chat import chat
@@ -48,7 +53,13 @@ def _form(state: State, course_id: str) -> CommunicationForm:
 
 
 def _page(
-    state: State, course: Course, form: CommunicationForm, status: int = 200
+    state: State,
+    course: Course,
+    form: CommunicationForm,
+    status: int = 200,
+    *,
+    follows: Consequences | None = None,
+    problem: str = "",
 ) -> ResponseReturnValue:
     rooms = rooms_of(state, course.id, viewer=acting_person(state))
     leading = worst(rooms)
@@ -56,6 +67,8 @@ def _page(
         "commweb/course.html",
         course=course,
         form=form,
+        follows=follows,
+        problem=problem,
         rooms=rooms,
         leading=leading,
         why_closed=_why_closed(course) if leading and leading.id else None,
@@ -96,13 +109,54 @@ def save(course_id: str) -> ResponseReturnValue:
         return _page(state, course, form, 422)
     actor = acting_person(state).id
     give_back(state)
-    _store(state, course, form, actor)
+    with state.database.read() as connection:
+        follows = _what_closes(state, connection, course, form)
+    if follows is not None and (problem := _unconfirmed(course, follows)) is not None:
+        return _page(state, course, form, 422, follows=follows, problem=problem)
+    _store(state, course, form, actor, follows)
     state.wake()
     flash(_("Changes saved"), "success")
     return redirect(url_for("commweb.course.edit", course_id=course_id), 303)
 
 
-def _store(state: State, course: Course, form: CommunicationForm, actor: str) -> None:
+def _what_closes(
+    state: State, connection: Connection, course: Course, form: CommunicationForm
+) -> Consequences | None:
+    """What the choice does to people who are in rooms now; None: nobody leaves any."""
+    provider = form.main.provider.data
+    stored = choice_of(connection, course.id)
+    mode = form.group_values().get("room_mode", stored.room_mode if stored else "course")
+    grouped = form.groups is not None
+
+    def closes(row: Any) -> bool:
+        if row.provider != provider:
+            return True
+        if row.group_id:
+            return mode == "course"
+        return mode == "groups" and grouped
+
+    return consequences_of(state, connection, course.id, closes)
+
+
+def _unconfirmed(course: Course, follows: Consequences) -> str | None:
+    """What to say to a form that does not confirm what it does; None: it does."""
+    if "confirmed" not in request.form:
+        return ""
+    if request.form["confirmed"] != follows.key:
+        return _("The list has changed. Read it again and confirm.")
+    typed = request.form.get("confirmed_name", "").strip()
+    if follows.deletes_messages and typed != course.short_name.strip():
+        return _("Type the short name of the course to delete its messages.")
+    return None
+
+
+def _store(
+    state: State,
+    course: Course,
+    form: CommunicationForm,
+    actor: str,
+    follows: Consequences | None,
+) -> None:
     provider = form.main.provider.data
     with state.database.write() as connection:
         store_choice(
@@ -114,6 +168,8 @@ def _store(state: State, course: Course, form: CommunicationForm, actor: str) ->
             **form.group_values(),
         )
         append(connection, [course.id])
+        if follows is not None:
+            confirm_choice(connection, follows.room_ids)
         audit.record(
             connection,
             actor=actor,

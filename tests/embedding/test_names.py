@@ -27,6 +27,9 @@ DATA = {
     "Member": ["person", "role", "group_ids", "active"],
     "CourseStatus": ["status", "message", "rooms", "chat_url", "settings_url"],
     "MenuItem": ["text", "url", "children"],
+    "Consequences": [
+        "people", "rooms", "deleted_rooms", "as_of", "sentences", "button", "key", "room_ids",
+    ],
 }  # fmt: skip
 CALLS = {
     "init_app": "app, db, host, registry, forms",
@@ -37,6 +40,7 @@ CALLS = {
     "person_deleted": "person_id",
     "course_status": "course_id, person",
     "navigation": "person",
+    "consequences": "course_id, deleted",
     "provider_choices": "",
     "default_provider": "",
     "upgrade": "",
@@ -124,7 +128,12 @@ def test_the_endpoints_a_host_may_link_to(college: Open) -> None:
 
 def test_what_a_hosts_templates_may_use(college: Open) -> None:
     names = {name for name in college.app.jinja_env.globals if name.startswith("commweb")}
-    assert names == {"commweb_course_status", "commweb_gettext", "commweb_ngettext"}
+    assert names == {
+        "commweb_course_status",
+        "commweb_gettext",
+        "commweb_ngettext",
+        "commweb_datetime",
+    }
     assert college.app.jinja_env.get_template("commweb/course_status.html")
     assert college.app.jinja_env.get_template("commweb/layout.html")
 

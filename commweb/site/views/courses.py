@@ -124,13 +124,18 @@ def _set_picture(course: Course, image: CheckedImage) -> None:
 @administrators
 def delete(course_id: int) -> ResponseReturnValue:
     course = db.get_or_404(Course, course_id)
-    if request.method == "POST":
+    follows = comm.consequences(str(course.id))
+    typed = request.form.get("confirmed_name", "").strip()
+    confirmed = not (follows and follows.deletes_messages) or typed == course.short_name
+    if request.method == "POST" and confirmed:
         comm.course_deleted(str(course.id))
         db.session.delete(course)
         db.session.commit()
         flash(_('Course "%(name)s" was deleted.', name=course.full_name), "success")
         return redirect(url_for("courses.index"), 303)
-    return render_template("courses/delete.html", course=course)
+    wrong = request.method == "POST"
+    page = render_template("courses/delete.html", course=course, follows=follows, wrong=wrong)
+    return page, 422 if wrong else 200
 
 
 @blueprint.get("/courses/<int:course_id>/image")

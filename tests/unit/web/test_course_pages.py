@@ -73,7 +73,14 @@ def test_choosing_none_takes_the_people_out_and_coming_back_finds_the_room(
     school: Site, client: FlaskClient, server: SimulatedServer
 ) -> None:
     make_room(school)
-    post(client, EDIT, EDIT, "ada", provider="")
+    asked = post(client, EDIT, EDIT, "ada", provider="")
+    assert asked.status_code == 422
+    assert "2 people will be removed from “Algebra”." in asked.text
+    Worker(school.state).work()
+    assert len(server.rooms) == 1, "nothing was done yet"
+    (key,) = re.findall(r'name="confirmed" value="([0-9a-f]+)"', asked.text)
+    assert post(client, EDIT, EDIT, "ada", provider="", confirmed="other").status_code == 422
+    assert post(client, EDIT, EDIT, "ada", provider="", confirmed=key).status_code == 303
     Worker(school.state).work()
     (room,) = server.rooms.values()
     assert [key for key, member in room.members.items() if member.membership == "join"] == [

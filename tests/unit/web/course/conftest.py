@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -56,8 +57,11 @@ class Classroom:
         return self.visit("ada").send(EDIT, provider=provider, **values)
 
     def choose(self, provider: str, **typed: str | None) -> None:
-        """Save and let the worker do it."""
+        """Save, confirm what is asked, and let the worker do it."""
         reply = self.save(provider, **typed)
+        asked = re.search(r'name="confirmed" value="([0-9a-f]+)"', reply.text)
+        if reply.status_code == 422 and asked:
+            reply = self.save(provider, **typed, confirmed=asked[1])
         assert reply.status_code == 303, shown(reply)
         self.work()
 

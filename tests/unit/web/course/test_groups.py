@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from commweb import Group
+from commweb.sync.confirming import confirm_courses
 from tests.sites import student, teacher
 from tests.unit.web.conftest import beside
 from tests.unit.web.course.conftest import CHAT, EDIT, Classroom
@@ -69,10 +70,14 @@ def test_members_follow_their_group(grouped: Classroom) -> None:
     assert grouped.inside("Algebra - Blue") == {"ada", "bob", "eve"}
 
 
-def test_a_deleted_group_leaves_its_room_by_the_closing_rule(grouped: Classroom) -> None:
+def test_a_group_that_is_gone_is_asked_about_and_then_leaves_its_room(grouped: Classroom) -> None:
     choose(grouped, "groups")
     grouped.school.campus.group_table["1"] = [RED]
     grouped.changed()
+    assert grouped.inside("Algebra - Blue") == {"ada", "cyd"}, "nobody said that it was deleted"
+    with grouped.school.state.database.write() as connection:
+        assert len(confirm_courses(connection, ["1"])) == 1
+    grouped.work()
     assert grouped.inside("Algebra - Blue") == set()
     assert grouped.inside("Algebra - Red") == {"ada", "bob", "cyd"}
     assert "Algebra - Blue" not in grouped.page("ada")
