@@ -425,7 +425,7 @@ def test_accounts_are_made_kept_renamed_and_judged(
     user = session.client.user(anna)
     assert user is not None
     assert (user.display_name, user.admin) == (unique.upper(), False)
-    renamed = EnsureAccount("1", anna, "Anna", known=True)
+    renamed = EnsureAccount("1", anna, "Anna", known=True, theirs=True, last_name=unique.upper())
     assert backend.ensure_account(renamed).usable
     user = session.client.user(anna)
     assert user is not None
@@ -434,7 +434,8 @@ def test_accounts_are_made_kept_renamed_and_judged(
     session.context.tokens.read()
     session.client._caller.call("POST", path, body={"erase": False})
     for known in (True, False):
-        facts = backend.ensure_account(EnsureAccount("1", anna, "Anna", known=known))
+        action = EnsureAccount("1", anna, "Anna", known=known, theirs=True)
+        facts = backend.ensure_account(action)
         assert not facts.usable
         assert "deactivated" in (facts.reason or "")
 
@@ -588,14 +589,13 @@ def test_a_limit_that_was_met_says_how_long_to_wait(
 
 
 def test_signing_in_with_a_wrong_password_is_refused(
-    homeserver: Homeserver, make_people: Callable[..., list[str]], unique: str
+    homeserver: Homeserver, admin_password: str
 ) -> None:
-    name = make_people(homeserver, 1)[0]
     values = {"home_server_url": homeserver.base_url}
     with pytest.raises(Refused, match="does not accept"):
-        MatrixProvider().sign_in(values, LOOPBACK, name, Secret("wrong"))
-    done = MatrixProvider().sign_in(values, LOOPBACK, name, Secret(unique))
-    assert done.user_id == f"@{name}:localhost"
+        MatrixProvider().sign_in(values, LOOPBACK, "admin", Secret("wrong"))
+    done = MatrixProvider().sign_in(values, LOOPBACK, "admin", Secret(admin_password))
+    assert done.user_id == "@admin:localhost"
     assert done.device_id
     assert done.pair.refresh
     assert done.pair.expires_at

@@ -74,6 +74,7 @@ class MatrixSettingsForm(SettingsForm):
         "closing_rule",
         "respect_hand_changes",
         "remove_others",
+        "who_may_invite",
         "account_mode",
         "localpart_template",
         "existing_accounts",
@@ -170,6 +171,15 @@ class MatrixSettingsForm(SettingsForm):
             "Whoever came into a room another way is taken out when the room is looked at. "
             "Otherwise such people stay."
         ),
+    )
+    who_may_invite = SelectField(
+        _("Who may invite people to rooms"),
+        default="moderators",
+        choices=[
+            ("moderators", _("Moderators only")),
+            ("everybody", _("Everybody in the room")),
+        ],
+        description=_("People whom the course removed are removed again, whoever invites them."),
     )
     account_mode = SelectField(
         _("Accounts of people"),

@@ -64,6 +64,7 @@ class MatrixProvider(Provider):
         Setting("sso_provider_id", ""),
         Setting("respect_hand_changes", True),
         Setting("remove_others", False),
+        Setting("who_may_invite", "moderators"),
         Setting("fast_fill", False),
         Setting("account_mode", "create"),
         Setting("localpart_template", "{username}"),
@@ -78,6 +79,7 @@ class MatrixProvider(Provider):
     reapplied = (
         "respect_hand_changes",
         "remove_others",
+        "who_may_invite",
         "account_mode",
         "localpart_template",
         "existing_accounts",
