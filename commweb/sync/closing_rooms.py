@@ -57,6 +57,7 @@ def consequences_of(
     """What closing the rooms does for which ``closes`` (given a row with ``provider`` and
     ``group_id``) is true; None: nobody is in them, and no messages are deleted."""
     rows = [row for row in _rooms(connection, course_id) if closes(row)]
+    rows = [row for row in rows if _rule(state, row) != "leave"]
     doomed = [row for row in rows if row.remote_id and _deletes(state, row)]
     people = _people(connection, [row.id for row in rows])
     if not people and not doomed:
@@ -83,11 +84,15 @@ def _rooms(connection: Connection, course_id: str) -> Sequence[Row]:
     return connection.execute(query).all()
 
 
-def _deletes(state: State, row: Row) -> bool:
+def _rule(state: State, row: Row) -> str:
+    """What is done to a room that is no longer wanted."""
     provider = state.registry.get(row.provider)
-    if provider is None or not row.made_by_us:
-        return False
-    return state.values(provider).values.get("closing_rule") == "delete_room"
+    values = state.values(provider).values if provider else {}
+    return str(values.get("closing_rule", "remove_members"))
+
+
+def _deletes(state: State, row: Row) -> bool:
+    return bool(row.made_by_us) and _rule(state, row) == "delete_room"
 
 
 def _people(connection: Connection, room_ids: Sequence[int]) -> frozenset[str]:

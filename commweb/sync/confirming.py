@@ -28,6 +28,7 @@ __all__ = [
     "held_key",
     "held_rooms",
     "question",
+    "withdraw",
 ]
 
 NOT_PEOPLE = (ANYTHING, MESSAGES, ROOM_GONE, UPGRADED)
@@ -94,6 +95,18 @@ def confirm_choice(connection: Connection, room_ids: Sequence[int]) -> None:
     """Somebody was told what a choice does to these rooms, and confirmed it in the same
     transaction: the next sync does it unasked."""
     _ask_for(room_ids, connection, confirmed_people=[ANYTHING])
+
+
+def withdraw(connection: Connection, course_id: str, closing: Sequence[int]) -> None:
+    """The course chose again: what was confirmed for a choice before does not count for its rooms
+    any more, but for those that are ``closing`` now."""
+    query = select(RoomRow.id, RoomRow.confirmed_people).where(
+        RoomRow.course_id == course_id, RoomRow.id.not_in(closing)
+    )
+    rows = connection.execute(query.order_by(RoomRow.id).with_for_update()).all()
+    free = [row.id for row in rows if ANYTHING in row.confirmed_people]
+    if free:
+        connection.execute(update(RoomRow).where(RoomRow.id.in_(free)).values(confirmed_people=[]))
 
 
 def held_rooms(connection: Connection) -> int:

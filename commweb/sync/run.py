@@ -277,7 +277,9 @@ def _finish(progress: Progress, hands: Hands, seen: Look, *, deleting: bool) -> 
         values["guests"] = guests_of(seen.target, seen.applied, seen.observed)
     if done:
         values["synced_at"] = now()
-        values["confirmed_people"] = []
+        if record.confirmed_people:
+            # What was confirmed after the room was read is for the next sync.
+            values["confirmed_people"] = []
     progress.finish(unsure=(record.unsure, unsure, until), **values)
 
 

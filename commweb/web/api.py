@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from commweb.host import Permission
 from commweb.i18n import gettext as _
+from commweb.models import Connection as SessionRow
+from commweb.models import FoldRow
 from commweb.state import State, current_state
 from commweb.status import RoomStatus, rooms_of, worst
+from commweb.sync.confirming import held_rooms
 from commweb.web.course_status import remember_ready
 from commweb.web.permissions import off_sentence
 
@@ -78,10 +81,29 @@ def healthz() -> ResponseReturnValue:
 
 
 def readyz() -> ResponseReturnValue:
-    """The database answers and has our tables; says nothing about anybody."""
-    if _database_ready(current_state()):
-        return jsonify({"status": "ok"})
+    """The database answers and has our tables; what stops providers, and how many courses cannot
+    be read, in words for programs. Says nothing about anybody."""
+    state = current_state()
+    if _database_ready(state):
+        return jsonify(_health(state))
     return problem(503, _("The database does not answer, or its tables are not made."))
+
+
+def _health(state: State) -> dict[str, object]:
+    """``stopped``: the providers that wait, each with the code of why; ``courses_failing`` and
+    ``rooms_held`` are numbers. What is well is not named."""
+    stopped = select(SessionRow.provider, SessionRow.trouble_code)
+    failing = select(func.count()).select_from(FoldRow).where(FoldRow.failures > 0)
+    with state.database.read() as connection:
+        rows = connection.execute(stopped.where(SessionRow.trouble.is_not(None))).all()
+        counts = {
+            "courses_failing": connection.execute(failing).scalar_one(),
+            "rooms_held": held_rooms(connection),
+        }
+    troubles: dict[str, object] = {name: count for name, count in counts.items() if count}
+    if rows:
+        troubles["stopped"] = {row.provider: row.trouble_code or "unknown" for row in rows}
+    return {"status": "degraded" if troubles else "ok", **troubles}
 
 
 def _database_ready(state: State) -> bool:

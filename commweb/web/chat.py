@@ -84,8 +84,12 @@ def _own(room: RoomStatus, *, configures: bool) -> tuple[str, ...]:
         if configures
         else _("Your teacher can add you again.")
     )
-    if room.membership == "left":
-        return (_("You left the room."), helper)
+    gone = {
+        "left": _("You left the room."),
+        "kicked": _("A moderator of the chat removed you from the room."),
+    }
+    if room.membership in gone:
+        return (gone[room.membership], helper)
     if room.membership == "banned":
         return (
             _("A moderator of the chat banned you from the room."),

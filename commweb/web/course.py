@@ -17,7 +17,7 @@ from commweb.status import rooms_of, worst
 from commweb.sync.changes import append
 from commweb.sync.choices import choice_of, options_of, store_choice
 from commweb.sync.closing_rooms import Consequences, consequences_of
-from commweb.sync.confirming import confirm_choice
+from commweb.sync.confirming import confirm_choice, withdraw
 from commweb.sync.desired import closed
 from commweb.web import course_members
 from commweb.web.chat import chat
@@ -168,8 +168,9 @@ def _store(
             **form.group_values(),
         )
         append(connection, [course.id])
-        if follows is not None:
-            confirm_choice(connection, follows.room_ids)
+        closing = follows.room_ids if follows is not None else ()
+        withdraw(connection, course.id, closing)
+        confirm_choice(connection, closing)
         audit.record(
             connection,
             actor=actor,

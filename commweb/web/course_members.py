@@ -15,6 +15,7 @@ from commweb.i18n import gettext as _
 from commweb.models import MemberRow, RoomRow
 from commweb.state import State, current_state
 from commweb.status import RoomStatus, rooms_of
+from commweb.sync.standing import OWN_CHOICE
 from commweb.validators import MAX_TEXT
 from commweb.web.effects import give_back
 from commweb.web.flashes import flash
@@ -48,6 +49,8 @@ def members(course_id: str) -> ResponseReturnValue:
         room=room,
         total=len(people),
         count=len(found),
+        guests=room.guests if room else (),
+        may_remove=state.host.can(acting_person(state), Permission.CONFIGURE_SITE),
         people=found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS],
         query=query,
         sort=sort if sort in SORTS else "name",
@@ -86,7 +89,7 @@ def try_again(course_id: str) -> ResponseReturnValue:
 
 @require(Permission.CONFIGURE_COURSE)
 def add_again(course_id: str) -> ResponseReturnValue:
-    """Bring somebody back who left."""
+    """Bring somebody back who left, or whom a moderator removed in the chat."""
     person_id = request.form.get("person", "")
     if len(person_id) > MAX_TEXT or text_problem(person_id):
         abort(404, description=_("There is no such person in the room."))
@@ -113,7 +116,7 @@ def _look(
             .values(revision=RoomRow.revision + 1, next_attempt_at=None)
         )
         if person_id is not None and not _brought_back(connection, room.id, person_id):
-            # Nobody of this id had left: sent twice, or the person came back meanwhile.
+            # Nobody of this id had gone: sent twice, or the person came back meanwhile.
             action, done, person_id = "room.retried", _("The room will be looked at now."), None
         audit.record(
             connection,
@@ -128,11 +131,12 @@ def _look(
 
 
 def _brought_back(connection: Connection, room_id: int, person_id: str) -> bool:
-    """Whether the person had left. Who left is left alone; who is about to be added is not."""
+    """Whether the person had left, or was removed in the chat. Who is about to be added is not
+    touched."""
     statement = (
         update(MemberRow)
         .where(MemberRow.room_id == room_id, MemberRow.person_id == person_id)
-        .where(MemberRow.state == "left")
+        .where(MemberRow.state.in_(OWN_CHOICE))
         .values(state="adding", reason=None)
     )
     return connection.execute(statement).rowcount == 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from commweb.host import Member, Role
 from commweb.i18n import gettext as _
+from commweb.sync.standing import OWN_CHOICE
 
 __all__ = ["SORTS", "Line", "lines", "matching", "ordered", "role_word", "state_words"]
 
@@ -36,7 +37,7 @@ class Line:
     @property
     def may_add_again(self) -> bool:
         """Whether the person went and is not brought back unasked."""
-        return self.state == "left"
+        return self.state in OWN_CHOICE
 
 
 def role_word(role: Role) -> str:
@@ -54,7 +55,8 @@ def state_words(state: str) -> str:
     words = {
         "in": _("in the room"),
         "invited": _("invited"),
-        "left": _("left by himself or herself"),
+        "left": _("left the room"),
+        "kicked": _("removed in the chat"),
         "banned": _("banned in the chat"),
         "failing": _("cannot be added"),
         "removing": _("being removed"),
@@ -84,7 +86,7 @@ def _line(member: Member, row: Mapping[str, Any] | None) -> Line:
         state, reason = ("removing" if state == "in" else "suspended"), None
     elif state == "removed":
         state, reason = "waiting", None
-    elif state in ("left", "banned"):
+    elif state in (*OWN_CHOICE, "banned"):
         reason = None  # the state says it
     return Line(
         person_id=member.person.id,

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert, update
 
+from commweb.models import Connection, FoldRow, RoomRow
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
 from tests.sites import Site, student, switched_on, teacher
@@ -80,3 +82,21 @@ def test_while_the_subsystem_is_off_it_is_not_found(school: Site) -> None:
 def test_health_and_readiness_answer_without_a_person(school: Site) -> None:
     assert ask(school, None, "/communication/api/healthz") == (200, {"status": "ok"})
     assert ask(school, None, "/communication/api/readyz") == (200, {"status": "ok"})
+
+
+def test_readiness_names_what_is_stopped_and_how_much_waits_but_nobody(school: Site) -> None:
+    make_room(school)
+    trouble = {"trouble_code": "suspended", "trouble": "@bot:sim is suspended."}
+    with school.state.database.write() as connection:
+        connection.execute(insert(Connection).values(provider="simulated", **trouble))
+        connection.execute(insert(FoldRow).values(course_id="9", failures=2, reason="No answer."))
+        connection.execute(update(RoomRow).values(status="held"))
+    assert ask(school, None, "/communication/api/readyz") == (
+        200,
+        {
+            "status": "degraded",
+            "stopped": {"simulated": "suspended"},
+            "courses_failing": 1,
+            "rooms_held": 1,
+        },
+    )

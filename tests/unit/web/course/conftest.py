@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from commweb import Member
 from commweb.providers.customlink.provider import CustomLinkProvider
+from commweb.providers.rooms import ObservedMember
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedRoom, SimulatedServer
 from tests.sites import Site, student, switched_on, teacher
@@ -93,6 +94,16 @@ class Classroom:
         """The person leaves the room in the chat, and commweb looks."""
         members = self.room(name).members
         members[f"@{person}:sim"] = type(members[f"@{person}:sim"])("leave", by_self=True)
+        self.changed()
+
+    def kick(self, name: str, person: str, by: str) -> None:
+        """A moderator takes the person out of the room in the chat, and commweb looks."""
+        self.room(name).members[f"@{person}:sim"] = ObservedMember("leave", by=by)
+        self.changed()
+
+    def let_in(self, name: str, account: str, by: str) -> None:
+        """Somebody invites an account that is nobody's of the course, and it joins."""
+        self.room(name).members[account] = ObservedMember("join", by=by)
         self.changed()
 
 

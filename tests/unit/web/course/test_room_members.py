@@ -12,7 +12,7 @@ from commweb import Group
 from commweb.models import Event
 from tests.sites import student, teacher
 from tests.unit.web.conftest import Visitor, shown
-from tests.unit.web.course.conftest import MEMBERS, Classroom
+from tests.unit.web.course.conftest import CHAT, MEMBERS, Classroom
 
 MakeRoom = Callable[[], None]
 
@@ -67,7 +67,7 @@ def test_who_left_is_added_again_only_when_a_teacher_says_so(
     classroom.changed()
     assert "bob" not in classroom.inside("Algebra")
     assert table(classroom)["Bob"][2:] == [
-        "left by himself or herself", "Add again Bob",
+        "left the room", "Add again Bob",
     ]  # fmt: skip
     assert "The person is added again." in press(classroom, "add", "bob")
     classroom.work()
@@ -176,3 +176,35 @@ def test_a_button_without_its_token_does_nothing(classroom: Classroom, make_room
 def test_students_may_not_see_it(classroom: Classroom, make_room: MakeRoom) -> None:
     make_room()
     assert classroom.visit("bob").get(MEMBERS).status_code == 403
+
+
+def test_who_was_removed_in_the_chat_is_added_again_only_when_a_teacher_says_so(
+    classroom: Classroom, make_room: MakeRoom
+) -> None:
+    make_room()
+    classroom.kick("Algebra", "bob", by="@ada:sim")
+    assert "bob" not in classroom.inside("Algebra")
+    assert table(classroom)["Bob"][2:] == ["removed in the chat", "Add again Bob"]
+    assert "A moderator of the chat removed you" in classroom.page("bob", CHAT)
+    assert "The person is added again." in press(classroom, "add", "bob")
+    classroom.work()
+    assert "bob" in classroom.inside("Algebra")
+
+
+def test_guests_are_listed_with_who_let_them_in_and_only_administrators_remove_them(
+    classroom: Classroom, make_room: MakeRoom
+) -> None:
+    make_room()
+    classroom.let_in("Algebra", "@eve:sim", by="@bob:sim")
+    page = classroom.page("ada", MEMBERS)
+    assert "1 guest." in page
+    assert "@eve:sim @bob:sim" in " ".join(page.split())
+    assert "remove-guest" not in classroom.visit("ada").get(MEMBERS).text
+    admin = classroom.visit("admin")
+    address = re.search(r'action="([^"]+remove-guest)"', admin.get(MEMBERS).text)
+    assert address
+    token = admin.token(MEMBERS)
+    assert admin.post(address[1], csrf_token=token, account="@eve:sim").status_code == 303
+    classroom.work()
+    assert "eve" not in classroom.inside("Algebra")
+    assert "1 guest." not in classroom.page("ada", MEMBERS)
