@@ -134,6 +134,12 @@ class CommWeb:
         has and that nobody reported keeps its rooms until a person decides."""
         report(current_state(), "deleted", course_id=course_id)
 
+    def group_deleted(self, course_id: str, group_id: str) -> None:
+        """The group is gone for good: its room is closed. A room of a group that the host no
+        longer has and that nobody reported keeps its people until a person decides."""
+        require_id(group_id)
+        report(current_state(), "group_deleted", course_id=course_id, person_id=group_id)
+
     def person_changed(self, person_id: str) -> None:
         """A person was renamed, suspended or reinstated."""
         report(current_state(), "person", person_id=person_id)
@@ -151,14 +157,22 @@ class CommWeb:
         check_person(person, "The call of course_status()")
         return course_status(current_state(), course_id, person)
 
-    def consequences(self, course_id: str, *, deleted: bool = True) -> Consequences | None:
-        """What deleting the course (or, ``deleted`` False, leaving its rooms) does to people, for
-        the host's own confirming page; None: nothing that has to be asked. From the record: the
-        homeserver is not asked. ``{% include "commweb/consequences.html" %}`` draws it."""
+    def consequences(
+        self, course_id: str, *, group_id: str | None = None, deleted: bool = True
+    ) -> Consequences | None:
+        """What deleting the course (or, ``deleted`` False, leaving its rooms), or deleting one of
+        its groups, does to people, for the host's own confirming page; None: nothing that has to
+        be asked. From the record: the homeserver is not asked.
+        ``{% include "commweb/consequences.html" %}`` draws it."""
         require_id(course_id)
         state = current_state()
         with state.database.read() as connection:
-            return consequences_of(state, connection, course_id)
+            if group_id is None:
+                return consequences_of(state, connection, course_id)
+            require_id(group_id)
+            return consequences_of(
+                state, connection, course_id, lambda row: row.group_id == group_id
+            )
 
     def navigation(self, person: Person | None) -> tuple[MenuItem, ...]:
         """The menu for ``person`` as data: items with ``text``, ``url`` and ``children``."""

@@ -38,11 +38,13 @@ def report(
 ) -> None:
     """Add one `Change` to the host's session; no flush, no commit.
 
-    ``kind``: see `commweb.sync.reports.Report`. Raises `MisuseError` for an id that is not a
+    ``kind``: see `commweb.sync.reports.Report`; of a deleted group ``person_id`` is the group's
+    id. Raises `MisuseError` for an id that is not a
     string or that no database can keep.
     """
     require_id(course_id or person_id)
-    _require_storable(course_id or person_id)
+    for given in filter(None, (course_id, person_id)):
+        _require_storable(given)
     state.db.session.info[FLAG] = True
     state.db.session.add(
         Change(course_id=course_id, person_id=person_id, kind=kind, provider=provider)

@@ -27,6 +27,7 @@ from commweb.sync.desired import Choice, DesiredRoom, rooms
 from commweb.sync.marking import (
     Wanted,
     bring_back,
+    close_groups,
     has_left,
     hold,
     mark,
@@ -124,6 +125,7 @@ def _fold_course(state: State, turn: Turn, choice: Choice | None, left: bool) ->
             store_course(connection, turn.course_id, choice, answer.course, at)
         if answer.course is not None:
             mark(connection, turn.course_id, list(wanted), at, turn.priority)
+            close_groups(connection, turn.course_id, _deleted_groups(turn, answer))
         elif not deleted:
             hold(connection, turn.course_id, at, turn.priority)
         if left and answer.course is not None:
@@ -150,6 +152,12 @@ def _standing(turn: Turn, choice: Choice | None, answer: Answer) -> tuple[bool, 
     if choice is None and created:
         return False, Choice(created[0].provider or "")
     return False, choice
+
+
+def _deleted_groups(turn: Turn, answer: Answer) -> frozenset[str]:
+    """Groups that were reported as deleted and that the host no longer has."""
+    deleted = {report.group_id for report in turn.reports if report.kind == "group_deleted"}
+    return frozenset(deleted - {group.id for group in answer.groups})
 
 
 def _wanted(state: State, answer: Answer, choice: Choice | None, at: datetime) -> Wanted:

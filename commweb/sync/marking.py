@@ -35,6 +35,7 @@ from commweb.places import in_order
 from commweb.priority import DUE, Priority, asked
 from commweb.sync.choices import insert_into
 from commweb.sync.desired import Choice
+from commweb.sync.guard import ANYTHING
 from commweb.sync.known import RETIRED
 from commweb.sync.standing import OWN_CHOICE
 
@@ -42,6 +43,7 @@ __all__ = [
     "RETIRED",
     "Wanted",
     "bring_back",
+    "close_groups",
     "has_left",
     "hold",
     "mark",
@@ -148,6 +150,18 @@ def mark(
     ]
     if new:
         connection.execute(insert(RoomRow), new)
+
+
+def close_groups(connection: Connection, course_id: str, group_ids: Collection[str]) -> None:
+    """The host said that these groups are deleted: closing their rooms asks nobody."""
+    if group_ids:
+        going = in_order(
+            RoomRow.course_id == course_id,
+            RoomRow.group_id.in_(sorted(group_ids)),
+            RoomRow.wanted.is_(False),
+            DUE,
+        )
+        connection.execute(update(RoomRow).where(going).values(confirmed_people=[ANYTHING]))
 
 
 @dataclass(frozen=True)

@@ -51,17 +51,20 @@ __all__ = [
 BATCH = 500
 SOON = timedelta(seconds=5)
 """How soon a failing course is tried again when something new is reported of it."""
+LASTING = ("created", "deleted", "group_deleted")
+"""What each report of says something that no later one does."""
 PRIORITIES = {"drift": Priority.DRIFT, "backfill": Priority.BACKFILL}
 
 
 @dataclass(frozen=True)
 class Report:
-    """``kind``: created (with the provider), course, deleted, drift or backfill for a course;
-    person or person_deleted for a person."""
+    """``kind``: created (with the provider), course, deleted, group_deleted, drift or backfill for
+    a course; person or person_deleted for a person. ``group_id``: of the deleted group."""
 
     id: int
     kind: str
     provider: str | None
+    group_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ def take_turn(connection: Connection, course_id: str) -> Turn | None:
     ).one()
     # Only now: an earlier fold that ended while this waited for it has taken its reports along.
     rows = connection.execute(
-        select(Change.id, Change.kind, Change.provider)
+        select(Change.id, Change.kind, Change.provider, Change.person_id)
         .where(Change.course_id == course_id)
         .order_by(Change.id)
     )
@@ -205,7 +208,7 @@ def store_failure(connection: Connection, turn: Turn, reason: str, at: datetime)
 
 
 def _said_twice(turn: Turn) -> list[int]:
-    plain = [report for report in turn.reports if report.kind not in ("created", "deleted")]
+    plain = [report for report in turn.reports if report.kind not in LASTING]
     hosts = [report for report in plain if report.kind not in PRIORITIES]
     kept = (hosts or plain)[-1:]
     return [report.id for report in plain if report not in kept]

@@ -115,6 +115,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "course_created": lambda: comm.course_created("7"),
     "course_changed": lambda: comm.course_changed("7"),
     "course_deleted": lambda: comm.course_deleted("7"),
+    "group_deleted": lambda: comm.group_deleted("7", "8"),
     "person_changed": lambda: comm.person_changed("7"),
     "person_deleted": lambda: comm.person_deleted("7"),
     "course_status": lambda: comm.course_status("7", ADA),

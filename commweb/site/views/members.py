@@ -133,9 +133,17 @@ def remove_from_group(course_id: int, group_id: int, enrolment_id: int) -> Respo
 def delete_group(course_id: int, group_id: int) -> ResponseReturnValue:
     course = editable(course_id)
     group = _group(course, group_id)
-    if request.method != "POST":
-        return render_template("courses/delete_group.html", course=course, group=group)
+    follows = comm.consequences(str(course_id), group_id=str(group_id))
+    typed = request.form.get("confirmed_name", "").strip()
+    confirmed = not (follows and follows.deletes_messages) or typed == course.short_name
+    if request.method != "POST" or not confirmed:
+        wrong = request.method == "POST"
+        page = render_template(
+            "courses/delete_group.html", course=course, group=group, follows=follows, wrong=wrong
+        )
+        return page, 422 if wrong else 200
     name = group.name
+    comm.group_deleted(str(course_id), str(group_id))
     db.session.delete(group)
     _commit(course_id)
     flash(_('Group "%(name)s" was deleted.', name=name), "success")

@@ -126,7 +126,10 @@ def test_a_group_is_made_filled_emptied_and_deleted(school):
     assert "Delete the group Red?" in browser.get(f"/courses/1/groups/{number}/delete").text
     browser.post(f"/courses/1/groups/{number}/delete")
     assert groups(school) == {}
-    assert school.reports() == [("course", "1")] * 4
+    assert school.reports() == [("course", "1")] * 3 + [
+        ("group_deleted", str(number)),
+        ("course", "1"),
+    ]
 
 
 @pytest.mark.parametrize(("name", "message"), [("", "This field"), ("RED", "Another group")])

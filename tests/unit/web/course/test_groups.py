@@ -70,6 +70,35 @@ def test_members_follow_their_group(grouped: Classroom) -> None:
     assert grouped.inside("Algebra - Blue") == {"ada", "bob", "eve"}
 
 
+def delete_blue(classroom: Classroom) -> None:
+    with classroom.school.app.app_context():
+        classroom.school.comm.group_deleted("1", BLUE.id)
+        classroom.school.db.session.commit()
+    classroom.work()
+
+
+def test_a_group_that_was_reported_as_deleted_leaves_its_room_unasked(grouped: Classroom) -> None:
+    choose(grouped, "groups")
+    with grouped.school.app.app_context():
+        told = grouped.school.comm.consequences("1", group_id=BLUE.id)
+    assert told is not None
+    assert (told.people, told.rooms, told.deletes_messages) == (2, ("Algebra - Blue",), False)
+    assert told.sentences == ("2 people will be removed from “Algebra - Blue”.",)
+    grouped.school.campus.group_table["1"] = [RED]
+    delete_blue(grouped)
+    assert grouped.inside("Algebra - Blue") == set()
+    assert grouped.inside("Algebra - Red") == {"ada", "bob", "cyd"}
+
+
+def test_a_group_that_is_still_there_was_not_deleted(grouped: Classroom) -> None:
+    choose(grouped, "groups")
+    delete_blue(grouped)
+    assert grouped.inside("Algebra - Blue") == {"ada", "cyd"}
+    grouped.school.campus.group_table["1"] = [RED]
+    grouped.changed()
+    assert grouped.inside("Algebra - Blue") == {"ada", "cyd"}, "that report is spent"
+
+
 def test_a_group_that_is_gone_is_asked_about_and_then_leaves_its_room(grouped: Classroom) -> None:
     choose(grouped, "groups")
     grouped.school.campus.group_table["1"] = [RED]
