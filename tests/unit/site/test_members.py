@@ -127,7 +127,7 @@ def test_a_group_is_made_filled_emptied_and_deleted(school):
     browser.post(f"/courses/1/groups/{number}/delete")
     assert groups(school) == {}
     assert school.reports() == [("course", "1")] * 3 + [
-        ("group_deleted", str(number)),
+        ("group_deleted", f"1{number}"),
         ("course", "1"),
     ]
 
