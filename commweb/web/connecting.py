@@ -6,6 +6,7 @@ No transaction is open while a server is asked.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any
 
 from commweb.connection import OK, Session, TokenPair
 from commweb.encryption import Secret
-from commweb.errors import CommWebError, ProviderError
+from commweb.errors import CommWebError, ProviderError, Unreachable
 from commweb.i18n import gettext as _
 from commweb.i18n import joined
 from commweb.models import now
@@ -33,7 +34,8 @@ INTRODUCE_SECONDS = 10.0
 class Tried:
     """Tokens on their way into the store. ``access`` and ``refresh`` None: what is stored stays.
     ``user_id`` None: the server did not say whose they are. ``signed_in``: they come from a
-    sign-in here, so that nobody else has them."""
+    sign-in here, so that nobody else has them. ``problem``: the server did not answer, in
+    words."""
 
     access: Secret | None
     refresh: Secret | None
@@ -42,6 +44,7 @@ class Tried:
     user_id: str | None = None
     device_id: str | None = None
     signed_in: bool = False
+    problem: str = ""
 
     @classmethod
     def of_sign_in(cls, done: SignedIn) -> Tried:
@@ -71,8 +74,13 @@ def introduced(
     give_back(state)
     server_url = provider.server_url(values)
     pair = TokenPair(access, refresh)
+    began = time.monotonic()
     try:
         whose = provider.introduce(server_url, state.network, pair, INTRODUCE_SECONDS)
+    except Unreachable as error:
+        slow = time.monotonic() - began > INTRODUCE_SECONDS / 2
+        # Asking a server that does not answer a second time would only take as long again.
+        return replace(tried, problem=error.message) if slow else tried
     except CommWebError:
         return tried  # the check that follows says what is wrong
     return tried if whose is None else _known(tried, whose)

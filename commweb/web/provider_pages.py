@@ -21,7 +21,7 @@ from commweb.errors import AnotherServer, ProviderError, StaleSettings
 from commweb.fields import PageForm, SettingsForm
 from commweb.host import Permission
 from commweb.i18n import gettext as _
-from commweb.providers.base import Provider
+from commweb.providers.base import Finding, Provider
 from commweb.provisioning import end_replaced
 from commweb.state import State, current_state, provider_scope
 from commweb.web.another_server import AnotherServerPages, wait_for_confirmation
@@ -109,7 +109,8 @@ class ProviderPages:
         except AnotherServer:
             return wait_for_confirmation(state, self.provider, form, person.id, tried)
         flash(_("Changes saved"), "success")
-        return self._tried(state, warnings=form.warnings(), old=old, typed=typed)
+        silent = tried.problem
+        return self._tried(state, form.warnings(), old=old, typed=typed, silent=silent)
 
     def test(self) -> ResponseReturnValue:
         """Try the server with the saved settings."""
@@ -183,10 +184,13 @@ class ProviderPages:
         warnings: list[str],
         old: Session | None = None,
         typed: Secret | None = None,
+        silent: str = "",
     ) -> ResponseReturnValue:
+        """Try the server, unless it was ``silent`` just now, and say what was found."""
         for sentence in warnings:
             flash(sentence, "warning")
-        found = flash_findings(find(state, self.provider))
+        known = [Finding("danger", silent, "unreachable")]
+        found = flash_findings(known if silent else find(state, self.provider))
         after_saving(state, self.provider, old, typed)
         state.wake()
         return self._back(found)

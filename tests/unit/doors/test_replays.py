@@ -15,7 +15,7 @@ from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
 from tests.sites import Site, student, switched_on, teacher
 from tests.unit.doors.homeserver import polite
-from tests.unit.doors.planted import NEW_PASSWORD
+from tests.unit.doors.planted import NEW_PASSWORD, PEOPLE_PASSWORD
 from tests.unit.doors.table import POSTS, Row
 from tests.unit.doors.test_csrf import CHANGES, rows
 from tests.unit.doors.world import World, lasting
@@ -91,7 +91,11 @@ def test_a_right_code_that_is_sent_twice_links_once(world: World) -> None:
 def test_a_chat_password_that_is_sent_twice_is_the_same_password(world: World) -> None:
     world.homeserver.instead = polite
     world.allow_chat_password("student1")
-    typed = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+    typed = {
+        "site_password": PEOPLE_PASSWORD,
+        "password": NEW_PASSWORD,
+        "password_again": NEW_PASSWORD,
+    }
     before = lasting(world.dump())
     for _time in range(2):
         answer = world.ask("student", "POST", "/account/password", typed)
