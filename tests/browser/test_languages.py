@@ -51,7 +51,7 @@ def test_a_language_is_chosen_at_the_foot_of_the_page_and_stays(school: Visitors
         "aria-current", "true"
     )
     press(page, "Abmelden")
-    expect(page.get_by_role("status")).to_have_text("Sie sind abgemeldet.")
+    expect(page.get_by_role("status")).to_have_text("Sie haben sich abgemeldet.")
     press(page, "Français")
     expect(page.get_by_role("heading", level=1, name="Se connecter", exact=True)).to_be_visible()
 
