@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Connection, select, update
 
@@ -22,6 +22,7 @@ from commweb.sync.choices import insert_into
 from commweb.sync.confirming import Question, confirm, question
 from commweb.validators import MAX_TEXT
 from commweb.web.effects import give_back
+from commweb.web.flashes import flash
 from commweb.web.permissions import acting_person, require
 from commweb.web.providers import pressed
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chatter import Chatter
-from tests.browser.courses import NEW_PASSWORD, enrol, follow, new_person, press, title
+from tests.browser.courses import NEW_PASSWORD, follow, new_person, press, title
 from tests.browser.synapse import NotedHomeserver, eyes_of
 from tests.browser.visitors import Visitors, log_in, notice
 from tests.browser.walking import (
@@ -63,19 +63,18 @@ def _logged_in(school: Visitors, username: str) -> Page:
 
 @pytest.fixture
 def broken(school: Visitors, unique: str) -> tuple[str, str]:
-    """A course and its room: Alex left the room by himself, Billie's account is deactivated."""
+    """A course and its room: Alex left the room, Billie's account is deactivated."""
     admin, alex, billie = school.page(), f"{unique}a", f"{unique}b"
     new_person(admin, f"Alex {unique}", alex)
     new_person(admin, f"Billie {unique}", billie)
-    Chatter.new(school.site, billie)
-    _deactivate(school, f"@{billie}:localhost")
-    people = ("Student One", f"Alex {unique}")
+    people = ("Student One", f"Alex {unique}", f"Billie {unique}")
     path = talk_course(admin, "Craft", unique, *people, provider=None)
     room, eyes = room_of(admin, path), eyes_of(school.site)
-    joined(eyes, room, "teacher1", "student1", alex)
+    joined(eyes, room, "teacher1", "student1", alex, billie)
+    _deactivate(school, f"@{billie}:localhost")
     Chatter.standing_in(school.site, f"@{alex}:localhost").leave(room)
-    admin.goto(path)
-    enrol(admin, f"Billie {unique}", "Student")  # the worker looks, and sees both
+    admin.goto(f"{path}/edit")
+    press(admin, "Save changes")  # the room is synced, and both are seen
     return path, room
 
 

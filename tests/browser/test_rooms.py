@@ -196,7 +196,7 @@ def test_courses_made_while_it_was_off_get_their_rooms_when_an_admin_asks_for_th
     assert [eyes.room(room).name for room in rooms] == [f"Early {unique} {n}" for n in (1, 2)]
     page.reload()
     row = page.get_by_role("row", name=re.compile(f"Early {unique} 1"))
-    expect(row).to_contain_text(READY)
+    expect(row).to_contain_text("Ready")
 
 
 def test_a_homeserver_that_is_away_is_told_in_words_and_nothing_is_lost(

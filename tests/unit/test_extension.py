@@ -45,8 +45,8 @@ def changes(school: Site) -> list[tuple[str, str, str]]:
 
 def test_the_public_names_are_these() -> None:
     assert sorted(commweb.__all__) == [
-        "CommWeb", "Course", "CourseImage", "CourseStatus", "DEFAULT", "Group", "Host", "Member",
-        "MenuItem", "Permission", "Person", "Role",
+        "CommWeb", "Consequences", "Course", "CourseImage", "CourseStatus", "DEFAULT", "Group",
+        "Host", "Member", "MenuItem", "Permission", "Person", "Role",
     ]  # fmt: skip
 
 

@@ -89,20 +89,26 @@ def test_sentences_that_were_joined_are_told_one_by_one(app: Flask) -> None:
 
 
 def test_a_text_inside_an_exception_or_a_copy_keeps_its_source(app: Flask) -> None:
-    error = Unreachable(gettext("No address was found for %(host)s.", host="a.test"))
+    error = Unreachable(
+        gettext("The certificate of %(host)s could not be verified.", host="a.test")
+    )
     for text in (error.sentence, copy.deepcopy(error.sentence), copy.copy(error).sentence):
-        assert in_languages(app, stored(text))[1] == "Für a.test wurde keine Adresse gefunden."
+        assert in_languages(app, stored(text))[1] == (
+            "Das Zertifikat von a.test konnte nicht geprüft werden."
+        )
 
 
 def test_what_an_exception_hands_to_others_is_plain() -> None:
-    error = Unreachable(gettext("No address was found for %(host)s.", host="a.test"))
+    error = Unreachable(
+        gettext("The certificate of %(host)s could not be verified.", host="a.test")
+    )
     for text in (*error.args, str(error), error.message):
         assert type(text) is str
-        assert text == "No address was found for a.test."
+        assert text == "The certificate of a.test could not be verified."
 
 
 def test_a_text_is_plain_as_a_string_and_when_it_is_pickled() -> None:
-    text = gettext("No address was found for %(host)s.", host="a.test")
+    text = gettext("The certificate of %(host)s could not be verified.", host="a.test")
     for plain in (str(text), str(lazy_gettext("Rooms")), pickle.loads(pickle.dumps(text))):
         assert type(plain) is str
     error = pickle.loads(pickle.dumps(Unreachable(text, status=502)))

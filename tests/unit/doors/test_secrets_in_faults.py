@@ -16,6 +16,7 @@ from tests.unit.doors.listening import everything_said, faults_of, with_variable
 from tests.unit.doors.planted import (
     MATRIX_PASSWORD,
     NEW_PASSWORD,
+    PEOPLE_PASSWORD,
     files,
     found_in,
     response_places,
@@ -153,7 +154,11 @@ def test_tokens_that_cannot_be_opened_are_told_without_them(world: World) -> Non
 def test_a_chat_password_goes_to_the_homeserver_and_nowhere_else(world: World, fault: str) -> None:
     world.homeserver.instead = HOMESERVER_FAULTS.get(fault, polite)
     world.allow_chat_password("student1")
-    typed = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+    typed = {
+        "site_password": PEOPLE_PASSWORD,
+        "password": NEW_PASSWORD,
+        "password_again": NEW_PASSWORD,
+    }
     with everything_said() as said, faults_of(world.app) as faults:
         answer = world.ask("student", "POST", "/account/password", typed)
         slip = world.ask("student", "POST", "/account/password", {**typed, "password": ""})

@@ -80,6 +80,7 @@ def test_the_settings_and_their_defaults_are_these() -> None:
         "sso_provider_id": "",
         "respect_hand_changes": True,
         "remove_others": False,
+        "who_may_invite": "moderators",
         "fast_fill": False,
         "account_mode": "create",
         "localpart_template": "{username}",
