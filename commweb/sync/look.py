@@ -239,8 +239,9 @@ class _Looking:
             seen = observed.members.get(seat.remote_user_id or "")
             record = self.last.members.get(seat.person_id)
             went = seen is not None and seen.membership == "leave" and seen.by_self
-            was_in = record is not None and record.state in ("in", "invited")
-            if went and was_in and asked < DEPARTURES_ASKED:
+            # Synapse joins a deactivated account when an admin asks it to.
+            comes = record is None or record.state not in ("left", "kicked", "banned")
+            if went and comes and asked < DEPARTURES_ASKED:
                 asked += 1
                 reason = self._account_problem(seat.person_id, seat.remote_user_id or "")
                 if reason:

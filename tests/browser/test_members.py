@@ -92,9 +92,13 @@ def test_a_teacher_reads_who_is_not_in_the_room_and_brings_them_back(
     page.goto(f"{path}/communication/members")
     press(page, f"Add again {alex}")
     notice(page, "The person is added again.")
+    press(page, f"Try again {billie}")
+    notice(page, "The room will be looked at now.")
     seen_after_reloads(page, row(page, alex).get_by_text("in the room"))
     assert f"@{unique}a:localhost" in eyes_of(school.site).room(room).joined
     expect(page.get_by_role("button", name=f"Add again {alex}")).to_have_count(0)
+    seen_after_reloads(page, row(page, billie).get_by_text("cannot be added"))
+    assert f"@{unique}b:localhost" not in eyes_of(school.site).room(room).joined
 
 
 def _found_and_sorted(page: Page, alex: str, billie: str) -> None:
