@@ -17,6 +17,7 @@ from flask.cli import AppGroup, with_appcontext
 from commweb import migrate
 from commweb.encryption import Secret
 from commweb.errors import AnotherServer, CommWebError
+from commweb.existing_names import checked
 from commweb.hooks import report
 from commweb.i18n import gettext as _
 from commweb.i18n import joined, ngettext
@@ -89,7 +90,7 @@ def check(provider_id: str, as_json: bool) -> None:
     """Try the provider's server and say what was found."""
     state = current_state()
     provider = _provider(state, provider_id)
-    findings = provider.check(state.context(provider), 10.0)
+    findings = checked(state, provider, 10.0)
     if as_json:
         rows = [{"level": f.level, "code": f.code, "message": f.message} for f in findings]
         click.echo(json.dumps(rows, indent=2))

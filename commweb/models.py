@@ -331,11 +331,10 @@ class Account(Base):
     """The remote account used for a person on one server, where it comes from, when it was last
     looked at.
 
-    ``origin``: linked (by the person), host (named by the host) or created (from the person's
-    name, and made if there was none). ``made_user_id`` is the account that commweb made for the
-    person; it stays that person's while another one is used. ``server_name``: the homeserver it
-    is used on (the connection's, not the account's own). ``intended_at``: when it was written down
-    before it was asked for; ``retired_at``: its person is gone.
+    ``origin``: see `commweb.sync.choose_account`. ``made_user_id`` is the account that commweb
+    created for the person; it stays that person's while another one is used. ``server_name``: the
+    homeserver it is used on (the connection's, not the account's own). ``intended_at``: when it was
+    written down before it was asked for; ``retired_at``: its person is gone.
     """
 
     __tablename__ = "commweb_account"

@@ -233,6 +233,10 @@ class People:
     Every call may raise `commweb.errors.ProviderError`.
     """
 
+    def identify(self, username: str) -> str:
+        """The remote user id that a person of that name would get first."""
+        raise NotImplementedError
+
     def examine(self, remote_user_id: str) -> AccountFacts:
         """Whether a person could use this account for rooms; nothing is made or changed."""
         raise NotImplementedError
@@ -247,7 +251,8 @@ class People:
         raise NotImplementedError
 
     def set_password(self, remote_user_id: str, password: Secret) -> None:
-        """Give the account a password; the person stays signed in where he or she is."""
+        """Give the account a password, and sign its other devices out. Refused for an
+        administrator of the server."""
         raise NotImplementedError
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from commweb.errors import CommWebError, ProviderError, RateLimited
+from commweb.existing_names import checked
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
 from commweb.providers.base import Finding, Provider
@@ -36,7 +37,7 @@ def find(state: State, provider: Provider) -> list[Finding]:
     """Try the saved settings on the provider's server; what was found, at most 10 s later."""
     give_back(state)
     try:
-        return provider.check(state.context(provider), CHECK_SECONDS)
+        return checked(state, provider, CHECK_SECONDS)
     except CommWebError as error:
         return [Finding("warning", error.sentence)]
 

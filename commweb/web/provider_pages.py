@@ -40,6 +40,7 @@ from commweb.web.provider_sign_in import SignInPages
 from commweb.web.providers import LIST, is_enabled, pressed
 from commweb.web.rooms import courses_without_room
 from commweb.web.saving import empty_form, require_current, save_settings, typed_form
+from commweb.web.taken_names import TakenNamesPages, how_many_taken
 
 __all__ = ["build"]
 
@@ -53,6 +54,8 @@ def build(provider: Provider, form_class: type[SettingsForm]) -> Blueprint:
     pages = ProviderPages(provider, form_class)
     sign_in = SignInPages(provider, form_class)
     another = AnotherServerPages(provider)
+    names = TakenNamesPages(provider)
+    has_names = provider.account_page is not None
     base = f"{LIST}/{provider.id}"
     guard = require(Permission.CONFIGURE_SITE)
     can_clear = keeps_secrets(provider, form_class)
@@ -65,6 +68,9 @@ def build(provider: Provider, form_class: type[SettingsForm]) -> Blueprint:
         ("/clear-tokens", "clear", pages.clear, "POST", can_clear),
         ("/another-server", "another_server", another.show, "GET", provider.has_session),
         ("/another-server", "confirm_server", another.answer, "POST", provider.has_session),
+        ("/accounts", "taken_names", names.show, "GET", has_names),
+        ("/accounts/keep", "keep_names", names.keep, "POST", has_names),
+        ("/accounts/ask", "ask_names", names.ask, "POST", has_names),
         ("/sign-in", "sign_in", sign_in.show, "GET", provider.can_sign_in),
         ("/sign-in", "do_sign_in", sign_in.sign_in, "POST", provider.can_sign_in),
     ):
@@ -207,17 +213,19 @@ class ProviderPages:
         status: int = 200,
     ) -> ResponseReturnValue:
         state = current_state()
+        session = state.tokens(self.provider).read()
         page = render_template(
             self.provider.form_template,
             provider=self.provider,
             form=form,
             stale=stale,
             follows=follows,
-            session=state.tokens(self.provider).read(),
+            session=session,
             can_clear=keeps_secrets(self.provider, self.form_class),
             button=PageForm(formdata=None),
             enabled=is_enabled(state, self.provider),
             without_room=_courses_without_room(state, self.provider),
+            taken_names=how_many_taken(state, self.provider, session),
             limited="rate_limited" in request.args.getlist("found"),
         )
         return page, status

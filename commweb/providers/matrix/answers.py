@@ -45,7 +45,8 @@ class User:
 
     ``created_at`` and ``server_time``: seconds since 1970 by the server's clock; None: not said.
     ``external_ids``: (single sign-on, id) pairs. ``seen``: somebody was seen to use it.
-    ``of_service``: a bridge or another application service owns it.
+    ``of_service``: a bridge or another application service owns it. ``bare``: it has a name and
+    nothing else, no picture, address or single sign-on.
     """
 
     user_id: str
@@ -60,6 +61,7 @@ class User:
     external_ids: frozenset[tuple[str, str]] = frozenset()
     seen: bool = False
     of_service: bool = False
+    bare: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def user(answer: Answer, asked: str) -> User:
         external_ids=_external_ids(content.get("external_ids")),
         seen=bool(content.get("last_seen_ts")),
         of_service=bool(content.get("appservice_id")),
+        bare=not any(content.get(key) for key in ("avatar_url", "threepids", "external_ids")),
     )
 
 

@@ -12,6 +12,7 @@ from commweb.i18n import gettext as _
 from commweb.providers.base import People
 from commweb.providers.matrix.accounts import Accounts
 from commweb.providers.matrix.backend import Acting
+from commweb.providers.matrix.identifiers import user_id
 from commweb.providers.matrix.session import HomeserverSession
 from commweb.providers.rooms import AccountFacts
 from commweb.sync.choose_account import own_account
@@ -30,6 +31,9 @@ class MatrixPeople(People):
 
     def close(self) -> None:
         self.session.close()
+
+    def identify(self, username: str) -> str:
+        return user_id(username, self.acting.server_name, frozenset())
 
     def examine(self, remote_user_id: str) -> AccountFacts:
         if remote_user_id == self.acting.user_id:

@@ -9,6 +9,7 @@ from typing import Any
 
 from itsdangerous import URLSafeTimedSerializer
 
+from commweb.names_taken import Taken, key_of
 from commweb.sync.confirming import gone_key, held_key
 from commweb.sync.guard import ROOM_GONE
 from tests.unit.doors.planted import (
@@ -114,6 +115,11 @@ def _held(_world: World) -> dict[str, str]:
 
 def _gone(world: World) -> dict[str, str]:
     return {"create": "1", "key": gone_key([world.ids["held_room_id"]])}
+
+
+def _taken(world: World) -> dict[str, str]:
+    account = str(world.ids["taken_account"])
+    return {"key": key_of([Taken(str(world.ids["taken_person"]), "", account)])}
 
 
 def _guest(_world: World) -> dict[str, str]:
@@ -251,6 +257,9 @@ TABLE = (
     Row("POST", MATRIX, ADMINS_POST, ADMINS_OFF, typed=_tokens),
     Row("POST", f"{MATRIX}/test", ADMINS_POST, ADMINS_OFF),
     Row("POST", f"{MATRIX}/lift-limits", ADMINS_POST, ADMINS_OFF),
+    Row("GET", f"{MATRIX}/accounts", ADMINS, ADMINS_OFF),
+    Row("POST", f"{MATRIX}/accounts/keep", ADMINS_POST, ADMINS_OFF, typed=_taken),
+    Row("POST", f"{MATRIX}/accounts/ask", ADMINS_POST, ADMINS_OFF, typed=_taken),
     Row("GET", f"{MATRIX}/clear-tokens", ADMINS, ADMINS_OFF),
     Row("POST", f"{MATRIX}/clear-tokens", ADMINS_POST, ADMINS_OFF),
     Row("GET", f"{MATRIX}/another-server", ADMINS_POST, ADMINS_OFF),

@@ -256,6 +256,8 @@ def _fill_course(world: World) -> None:
         other_enrolment_id=_enrolment(other, "student5").id,
         person_id=people["student8"],
         provider_id="matrix",
+        taken_person=people["student7"],
+        taken_account="@student7:hs.test",
         people=people,
     )
     db.session.execute(
@@ -267,6 +269,15 @@ def _fill_course(world: World) -> None:
         _add_room(world, str(course.id), group_id, status)
     for username in filter(None, PEOPLE.values()):
         _add_account(username, people[username])
+    db.session.add(
+        Account(
+            provider="matrix",
+            person_id=str(people["student7"]),
+            remote_user_id="@student7:hs.test",
+            origin="created",
+            checked_at=now(),
+        )
+    )
     db.session.commit()
 
 

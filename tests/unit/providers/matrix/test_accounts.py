@@ -145,6 +145,25 @@ def test_an_account_not_older_than_the_wish_is_a_lost_answer(
     assert (facts.usable, facts.origin) == ((True, "created") if is_ours else (False, "named"))
 
 
+@pytest.mark.parametrize(
+    "there",
+    [
+        {"displayname": "Anna of the directory"},
+        {"threepids": [{"medium": "email", "address": "anna@school.example"}]},
+        {"external_ids": [{"auth_provider": "oidc-school", "external_id": "7"}]},
+        {"avatar_url": "mxc://hs.example/1"},
+    ],
+)
+def test_what_a_script_of_the_school_created_in_the_same_second_is_no_lost_answer(
+    http: Http, backend: Backend, there: dict[str, Any]
+) -> None:
+    now = time.time()
+    answered_at(http, now, creation_ts=int(now), **there)
+    facts = backend.ensure_account(account(intended_at_seconds=now))
+    assert (facts.usable, facts.origin) == (False, "named")
+    assert written(http) == []
+
+
 @pytest.mark.parametrize("seen", [True, False])
 def test_an_account_that_somebody_signed_in_with_is_no_lost_answer(
     http: Http, backend: Backend, seen: bool
