@@ -107,7 +107,7 @@ def test_a_reason_stored_by_the_worker_is_told_in_the_language(world: World) -> 
     address = f"/courses/{world.ids['course_id']}/communication/members"
     for language, words in (
         ("en", "There is no account @x:hs.test on the homeserver."),
-        ("de", "Auf dem Heimserver gibt es kein Konto @x:hs.test."),
+        ("de", "Auf dem Homeserver gibt es kein Konto @x:hs.test."),
         ("fr", "Il n’y a pas de compte @x:hs.test sur le serveur d’accueil."),
     ):
         page = world.ask("teacher", "GET", address, headers={"Accept-Language": language})
