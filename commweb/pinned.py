@@ -188,6 +188,16 @@ class _Guarded:
         else:
             super().send(data)  # type: ignore[misc]
 
+    def getresponse(self) -> Any:
+        sock = self.sock
+        try:
+            return super().getresponse()  # type: ignore[misc]
+        except BaseException:
+            # A head that makes no sense to urllib3: what has read it so far is nobody's to close.
+            if isinstance(sock, _TimedSocket):
+                sock.abandon()
+            raise
+
     def _new_conn(self) -> socket.socket:
         host = self._dns_host.strip("[]")
         checked = self.proxy is None
@@ -222,6 +232,7 @@ class _TimedSocket:
     def __init__(self, sock: socket.socket | ssl.SSLSocket, guard: Guard) -> None:
         self._sock = sock
         self._guard = guard
+        self._reader: io.BufferedReader | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -234,7 +245,14 @@ class _TimedSocket:
 
     def makefile(self, mode: str = "rb", *_args: Any, **_kwargs: Any) -> io.BufferedReader:
         raw = self._sock.makefile("rb", buffering=0)
-        return io.BufferedReader(_TimedReader(raw, self._sock, self._guard))
+        self._reader = io.BufferedReader(_TimedReader(raw, self._sock, self._guard))
+        return self._reader
+
+    def abandon(self) -> None:
+        """End the connection now, although somebody may still mean to read from it."""
+        if self._reader is not None:
+            self._reader.close()
+        self._sock.close()
 
 
 class _TimedReader(io.RawIOBase):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import gc
 import gzip
+import socket
 import threading
 import time
 import tracemalloc
@@ -116,6 +118,30 @@ def test_a_head_that_makes_no_sense_ends_in_a_sentence_or_in_an_answer(
     with Door(LOOPBACK) as door, suppress(Unreachable):
         reply = door.send("GET", server.url, deadline_seconds=5)
         assert len(reply.body) <= 4
+
+
+@pytest.mark.parametrize("length", [b"2, 3", b"two", b"-1"])
+def test_a_connection_with_a_head_that_makes_no_sense_is_closed_at_once(
+    serve: Serve,
+    length: bytes,
+) -> None:
+    ended = threading.Event()
+
+    def handle(connection: Any, server: Server) -> None:
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        if connection.recv(1) == b"":
+            ended.set()
+
+    server = serve(handle)
+    gc.disable()  # it would close them sooner or later
+    try:
+        with Door(LOOPBACK) as door, suppress(Unreachable):
+            door.send("GET", server.url, deadline_seconds=5)
+        assert ended.wait(5)
+    finally:
+        gc.enable()
 
 
 def test_a_small_reply_does_not_become_a_large_one(serve: Serve) -> None:
