@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ class RoomStatus(PlainFields):
     ``membership`` is how the asking person stands to the room (see ``commweb_member``; None: the
     person has no place in it), ``membership_reason`` why, ``mine`` whether the person can open it.
     A link instead of a room has the ``id`` 0 and is everybody's. ``synced_at``: when the room last
-    equalled the course. ``undone``: how many things could not be done then. ``guests``: accounts
+    equalled the course. ``undone``: the keys of what could not be done then. ``guests``: accounts
     in the room that are not of the course, each with its ``id``, perhaps a ``name``, and ``by``,
     who let it in.
     """
@@ -53,7 +53,7 @@ class RoomStatus(PlainFields):
     membership_reason: str | None = None
     mine: bool = False
     synced_at: datetime | None = None
-    undone: int = 0
+    undone: tuple[str, ...] = ()
     guests: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -69,8 +69,8 @@ class RoomStatus(PlainFields):
         something, and what could not be done for others, is not theirs to know."""
         if self.status == "held" and self.mine:
             told = sentence("ready", self.provider_name)
-            return replace(self, status="ready", message=told, reason=None, undone=0, guests=())
-        return replace(self, undone=0, guests=())
+            return replace(self, status="ready", message=told, reason=None, undone=(), guests=())
+        return replace(self, undone=(), guests=())
 
     def as_dict(self) -> Mapping[str, object]:
         """As JSON."""
@@ -124,14 +124,36 @@ def status_word(status: str, *, created: bool) -> str:
     return words.get(status) or (_("Filling") if created else _("Pending"))
 
 
-def undone_sentence(undone: int, reason: str | None) -> str | None:
-    """What could not be done, in numbers and words; None: all was."""
+def undone_sentence(undone: Sequence[str], reason: str | None) -> str | None:
+    """What could not be done, by name, and why; None: all was. ``undone``: keys as in
+    ``commweb_room.undone``."""
     if not undone:
         return reason or None
-    count = ngettext(
-        "%(count)d thing could not be done.", "%(count)d things could not be done.", undone
+    told = ngettext(
+        "%(count)d thing could not be done: %(what)s.",
+        "%(count)d things could not be done: %(what)s.",
+        len(undone),
+        what=", ".join(_things(undone)),
     )
-    return joined([count, *([reason] if reason else [])])
+    return joined([told, *([reason] if reason else [])])
+
+
+def _things(undone: Sequence[str]) -> list[str]:
+    words = {
+        "name": _("the name"),
+        "topic": _("the topic"),
+        "picture": _("the picture"),
+        "levels": _("the power levels"),
+        "door": _("who may join"),
+    }
+    people = sum(key.startswith("person:") for key in undone)
+    accounts = sum(key.startswith("account:") for key in undone)
+    told = [words.get(key, key) for key in undone if ":" not in key]
+    if people:
+        told.append(ngettext("%(count)d person", "%(count)d people", people))
+    if accounts:
+        told.append(ngettext("%(count)d account", "%(count)d accounts", accounts))
+    return told
 
 
 def worst(rooms: list[RoomStatus]) -> RoomStatus | None:
@@ -261,7 +283,7 @@ def _status(chosen: _Chosen, row: Mapping[str, Any]) -> RoomStatus:
         membership_reason=row["membership_reason"],
         mine=mine,
         synced_at=row["synced_at"],
-        undone=len(row["undone"] or ()),
+        undone=tuple(row["undone"] or ()),
         guests=tuple(row["guests"] or ()),
     )
 

@@ -132,8 +132,11 @@ class Hands:
             return None
         if isinstance(error, UserLimitReached):
             self._full = error.sentence
-        if isinstance(error, Unreachable) and not self._answers(action, error):
+        if isinstance(error, Unreachable) and not self._answers(action):
             return None
+        dead = self._dead_homes.get(self._home_of(action))
+        if dead is not None:
+            return dead
         if isinstance(error, ProviderError | HostError):
             return error.sentence
         if isinstance(action, SetPicture) and not isinstance(error, CommWebError):
@@ -141,14 +144,17 @@ class Hands:
             return _("The site could not read the picture (%(kind)s).", kind=type(error).__name__)
         return None
 
-    def _answers(self, action: Action, error: Unreachable) -> bool:
+    def _answers(self, action: Action) -> bool:
         """Whether others can go on after an act that got no answer. Another homeserver that does
         not answer is not asked again in this run."""
         home = self._home_of(action)
         if not self._backend.answers():
             return False
         if home:
-            self._dead_homes[home] = error.sentence
+            self._dead_homes[home] = _(
+                "%(server)s, the homeserver of this account, does not answer. It is tried again.",
+                server=home,
+            )
             return True
         self._faults += 1
         return self._faults < MOST_FAULTS
@@ -277,7 +283,7 @@ class Hands:
     def _join(self, action: Join) -> None:
         if action.person_id in self._skip:
             return
-        dead = self._dead_homes.get(self._home_of(action) or "")
+        dead = self._dead_homes.get(self._home_of(action))
         if dead is not None:
             self._refuse(action.person_id, dead)
             return

@@ -45,7 +45,7 @@ def line(state: State, row: Mapping[str, Any]) -> dict[str, Any]:
     provider = state.registry.get(row["provider"])
     more = row["reason"]
     if row["status"] in ("ready", "read_only"):
-        more = undone_sentence(len(row["undone"] or ()), row["reason"])
+        more = undone_sentence(row["undone"] or (), row["reason"])
     return {
         **row,
         "provider_name": str(provider.name) if provider else row["provider"],

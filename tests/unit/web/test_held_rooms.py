@@ -200,7 +200,9 @@ def test_ready_is_said_with_its_time_and_with_what_could_not_be_done(
         (Visitor(school, "ada"), "/communication/courses/1/communication"),
     ):
         words = shown(visitor.get(page))
-        assert "2 things could not be done. The picture is too large." in words
+        assert (
+            "2 things could not be done: the picture, 1 person. The picture is too large." in words
+        )
         assert "2030-05-01 02:40 UTC" in words
 
 
