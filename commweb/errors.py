@@ -141,7 +141,10 @@ class AddressRefused(ProviderError):
 
 
 class Unreachable(ProviderError):
-    """No usable answer came: connection, timeout, server fault or garbage."""
+    """No usable answer came: connection, timeout, server fault or garbage. ``use_address``: the
+    address that the one asked for names as the right one; empty: it names none."""
+
+    use_address: str = ""
 
 
 class RateLimited(ProviderError):

@@ -72,11 +72,13 @@ class ProviderContext:
 @dataclass(frozen=True)
 class Finding(PlainFields):
     """One thing a check found out. ``level``: success, info, warning or danger.
-    ``code`` names it for programs (``rate_limited`` brings the button that lifts limits)."""
+    ``code`` names it for programs (``rate_limited`` brings the button that lifts limits).
+    ``use_address``: the address to offer in place of the one that was tried."""
 
     level: str
     message: str
     code: str = ""
+    use_address: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import flask
+
 from commweb.errors import CommWebError, ProviderError, RateLimited
 from commweb.existing_names import checked
+from commweb.fields import SettingsForm
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
 from commweb.providers.base import Finding, Provider
@@ -14,14 +17,17 @@ from commweb.web.flashes import flash
 
 __all__ = [
     "CHECK_SECONDS",
+    "fill_in_address",
     "find",
     "flash_findings",
     "give_back",
+    "offered_address",
     "problem_sentence",
     "waiting_time",
 ]
 
 CHECK_SECONDS = 10.0
+_OFFERED = "commweb_offered_address"
 
 
 def give_back(state: State) -> None:
@@ -47,7 +53,25 @@ def flash_findings(findings: list[Finding]) -> list[str]:
     button."""
     for finding in findings:
         flash(finding.message, finding.level)
+        if finding.use_address:
+            flask.session[_OFFERED] = str(finding.use_address)
     return [finding.code for finding in findings if finding.code]
+
+
+def offered_address() -> str:
+    """The address that the findings shown on this page offer; empty: they offer none."""
+    return str(flask.session.pop(_OFFERED, ""))
+
+
+def fill_in_address(form: SettingsForm) -> bool:
+    """Whether the button was pressed that puts the offered address in place of the typed one.
+    Nothing is checked or saved then."""
+    offered = flask.request.form.get("use_address", "")
+    if not offered or not form.server_field:
+        return False
+    form[form.server_field].data = offered
+    form.ask_again()
+    return True
 
 
 def problem_sentence(error: ProviderError) -> str:

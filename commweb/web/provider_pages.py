@@ -28,9 +28,11 @@ from commweb.web.another_server import AnotherServerPages, wait_for_confirmation
 from commweb.web.connecting import after_saving, introduced
 from commweb.web.consequences import Consequences, consequences
 from commweb.web.effects import (
+    fill_in_address,
     find,
     flash_findings,
     give_back,
+    offered_address,
     problem_sentence,
 )
 from commweb.web.flashes import flash
@@ -94,6 +96,8 @@ class ProviderPages:
         """Store the settings and the typed tokens, then try the server."""
         state = current_state()
         form = typed_form(state, self.provider, self.form_class)
+        if fill_in_address(form):
+            return self._page(form)
         if not form.validate():
             return self._page(form, status=422)
         follows = consequences(state, self.provider, form.plain_values(self.provider.settings))
@@ -227,6 +231,7 @@ class ProviderPages:
             without_room=_courses_without_room(state, self.provider),
             taken_names=how_many_taken(state, self.provider, session),
             limited="rate_limited" in request.args.getlist("found"),
+            offered=offered_address(),
         )
         return page, status
 

@@ -8,7 +8,7 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from commweb.connection import Session
-from commweb.errors import AnotherServer, ProviderError, StaleSettings
+from commweb.errors import AnotherServer, ProviderError, StaleSettings, Unreachable
 from commweb.fields import (
     PlainText,
     SettingsForm,
@@ -23,7 +23,7 @@ from commweb.state import State, current_state
 from commweb.web.another_server import wait_for_confirmation
 from commweb.web.connecting import Tried, after_saving
 from commweb.web.consequences import consequences
-from commweb.web.effects import find, flash_findings, give_back, problem_sentence
+from commweb.web.effects import fill_in_address, find, flash_findings, give_back, problem_sentence
 from commweb.web.flashes import flash
 from commweb.web.permissions import acting_person
 from commweb.web.saving import empty_form, require_current, save_settings, typed_form
@@ -69,12 +69,12 @@ class SignInPages:
     def sign_in(self) -> ResponseReturnValue:
         """Get the tokens and save them with the settings they belong to.
 
-        The button on the settings page comes here too (``start``): nothing is checked then,
-        what was typed there is carried over.
+        The button on the settings page comes here too (``start``), and the one that fills in an
+        offered address: nothing is checked then, what was typed is carried over.
         """
         state = current_state()
         form = typed_form(state, self.provider, self.form_class)
-        if "start" in request.form:
+        if fill_in_address(form) or "start" in request.form:
             return self._page(form)
         if not form.validate():
             return self._page(form, status=422)
@@ -98,7 +98,8 @@ class SignInPages:
             return wait_for_confirmation(state, self.provider, form, person.id, tried)
         except ProviderError as error:
             form.ask_again()
-            return self._page(form, problem=problem_sentence(error), status=422)
+            offered = error.use_address if isinstance(error, Unreachable) else ""
+            return self._page(form, problem=problem_sentence(error), offered=offered, status=422)
         return self._done(state, form, tried, old)
 
     def _ask(self, state: State, form: SignInFields) -> SignedIn:
@@ -128,9 +129,15 @@ class SignInPages:
         *,
         stale: bool = False,
         problem: str | None = None,
+        offered: str = "",
         status: int = 200,
     ) -> ResponseReturnValue:
         page = render_template(
-            "commweb/sign_in.html", provider=self.provider, form=form, stale=stale, problem=problem
+            "commweb/sign_in.html",
+            provider=self.provider,
+            form=form,
+            stale=stale,
+            problem=problem,
+            offered=offered,
         )
         return page, status

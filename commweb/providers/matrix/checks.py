@@ -70,7 +70,7 @@ def _found_address(session: HomeserverSession, error: ProviderError) -> Iterator
     transport = session.transport
     found = named_homeserver(session.door, transport) if error.status is not None else None
     if found is not None:
-        yield Finding("info", use_instead(found, transport.base_url), "found_address")
+        yield Finding("info", use_instead(found, transport.base_url), "found_address", found)
 
 
 def _findings(session: HomeserverSession) -> Iterator[Finding]:

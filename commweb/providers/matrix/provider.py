@@ -257,4 +257,6 @@ def _with_found_address(error: ProviderError, door: Door, transport: Transport) 
     if found is None:
         return error
     message = joined([error.sentence, use_instead(found, transport.base_url)])
-    return Unreachable(message, status=error.status)
+    offering = Unreachable(message, status=error.status)
+    offering.use_address = found
+    return offering

@@ -339,3 +339,23 @@ def test_unpaired_surrogates_and_nul_are_messages_and_no_crash(school: Site) -> 
     assert response.status_code == 422
     for name in ("home_server_url", "nickname", "access_token"):
         assert beside(response, name)
+
+
+def test_an_address_that_was_found_is_offered_once_and_a_button_puts_it_into_the_form(
+    school: Site, fake: FakeProvider, admin: Visitor
+) -> None:
+    found = "https://matrix.hs.example"
+    fake.findings = [
+        Finding("danger", "No homeserver answers.", "unreachable"),
+        Finding("info", f"Use {found} instead.", "found_address", found),
+    ]
+    page = admin.get(admin.send(SETTINGS_URL, **GOOD).location).text
+    assert f'name="use_address" value="{found}"' in page
+    buttons = re.findall(r"<button[^>]*>([^<]*)</button>", page[page.index("commweb-form") :])
+    assert buttons[0] == "Save changes"  # which the Enter key presses
+    filled = admin.send(SETTINGS_URL, nickname="Botty", use_address=found)
+    assert filled.status_code == 200
+    values = form_values(filled.text)
+    assert (values["home_server_url"], values["nickname"]) == (found, "Botty")
+    assert values_of(school, fake)["home_server_url"] == "https://hs.example"
+    assert "use_address" not in admin.get(SETTINGS_URL).text

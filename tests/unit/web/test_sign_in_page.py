@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from commweb.encryption import Secret
-from commweb.errors import RateLimited, Refused
+from commweb.errors import RateLimited, Refused, Unreachable
 from tests.sites import Site
 from tests.unit.web.conftest import (
     SETTINGS_URL,
@@ -97,6 +97,22 @@ def test_a_refused_sign_in_stores_nothing_and_keeps_what_was_typed(
     assert beside(response, "password") == "Enter the password again."
     assert values_of(school, fake)["home_server_url"] == ""
     assert session_of(school, fake) is None
+
+
+def test_an_address_that_was_found_is_offered_and_put_into_the_form(
+    school: Site, fake: FakeProvider, admin: Visitor
+) -> None:
+    found = "https://matrix.hs.example"
+    refusal = Unreachable(f"No homeserver answers. Use {found} instead.", status=404)
+    refusal.use_address = found
+    fake.refusal = refusal
+    response = admin.send(URL, **GOOD)
+    assert f'name="use_address" value="{found}"' in response.text
+    filled = admin.send(URL, **GOOD, use_address=found)
+    assert filled.status_code == 200
+    assert form_values(filled.text)["home_server_url"] == found
+    assert beside(filled, "password") == "Enter the password again."
+    assert values_of(school, fake)["home_server_url"] == ""
 
 
 def test_a_limited_sign_in_says_how_long_to_wait(fake: FakeProvider, admin: Visitor) -> None:

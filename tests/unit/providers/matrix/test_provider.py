@@ -289,9 +289,10 @@ def test_the_homeserver_that_a_domain_names_is_offered(
     named(http, {"m.homeserver": {"base_url": written}})
     problem, offer = MatrixProvider().check(stored.context(), 10)
     assert (problem.code, offer.code) == ("unreachable", "found_address")
-    assert f"Use {REAL} instead" in offer.message
-    with pytest.raises(Unreachable, match=f"Use {REAL} instead"):
+    assert (f"Use {REAL} instead" in offer.message, offer.use_address) == (True, REAL)
+    with pytest.raises(Unreachable, match=f"Use {REAL} instead") as caught:
         sign_in()
+    assert caught.value.use_address == REAL
     asked = [call.request for call in http.calls if call.request.url.startswith(REAL)]
     assert all("Authorization" not in request.headers for request in asked)
 
