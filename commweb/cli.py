@@ -141,7 +141,7 @@ def sync(course_ids: tuple[str, ...], confirmed: bool, as_json: bool) -> None:
         click.echo(json.dumps(result, indent=2))
     else:
         count = len(result["rooms"])
-        click.echo(ngettext("%(count)d room looked at.", "%(count)d rooms looked at.", count))
+        click.echo(ngettext("%(count)d room synchronised.", "%(count)d rooms synchronised.", count))
         for room in result["unfinished"]:
             click.echo(f"course {room['course_id']}: {room['status']}: {room['reason']}", err=True)
     if result["unfinished"]:

@@ -125,7 +125,7 @@ class SelectField(wtforms.SelectField):  # type: ignore[misc]
         try:
             super().pre_validate(form)
         except ValidationError:
-            raise ValidationError(gettext("Choose one of the list.")) from None
+            raise ValidationError(gettext("Choose an option from the list.")) from None
 
 
 class HttpUrlField(StringField):

@@ -1,4 +1,4 @@
-"""How one person stands to the rooms that want him or her, and asking for them to be looked at.
+"""A person's room memberships, and requests to sync these rooms again.
 
 Every function is part of the caller's transaction.
 """

@@ -29,7 +29,7 @@ def text_problem(value: str, *, lines: bool = False) -> str | None:
         if lines and character in "\r\n\t":
             continue
         if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-            return gettext("This holds a character that cannot be used here. Type it again.")
+            return gettext("This contains a character that is not allowed. Type it again.")
     return None
 
 

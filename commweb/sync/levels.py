@@ -67,7 +67,10 @@ def wanted_level(
     if only_lower and level > now:
         return LevelChoice(applied=last)
     if outranked(remote, room) or level > _own_power(room):
-        return LevelChoice(applied=last, reason=_("Has as much power in the room as commweb."))
+        return LevelChoice(
+            applied=last,
+            reason=_("Cannot be changed: their power level is as high as the site’s account."),
+        )
     return LevelChoice({remote: None if level == room.default_level else level}, last)
 
 

@@ -59,7 +59,7 @@ def _own(view: View) -> Callable[[], ResponseReturnValue]:
             abort(404, description=off_sentence())
         provider = provider_with_accounts(state)
         if provider is None:
-            abort(404, description=_("The site is not connected with a chat yet."))
+            abort(404, description=_("Chat is not set up here yet."))
         require_form()
         return view(Visit(state, provider, person, state.values(provider).values))
 

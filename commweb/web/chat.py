@@ -18,7 +18,7 @@ from commweb.web.permissions import acting_person, known_course, require
 __all__ = ["chat", "why_not"]
 
 ACCOUNT_HELPS = ("waiting", "invited", "failing")
-"""How somebody stands to a room who may find what to do on the page about his or her account."""
+"""Member states for which the account page can help."""
 
 
 @require(Permission.VIEW_COURSE)
@@ -82,7 +82,7 @@ def _own(room: RoomStatus, *, configures: bool) -> tuple[str, ...]:
     helper = (
         _("The page “Members of the room” has a button for it.")
         if configures
-        else _("Your teacher can add you again.")
+        else _("Your teacher can add you back.")
     )
     gone = {
         "left": _("You left the room."),

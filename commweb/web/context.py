@@ -96,7 +96,11 @@ def _held_banner(state: State) -> list[Banner]:
 
 def _sign_in_banner(provider: Provider, reason: str) -> Banner:
     name, page = str(provider.name), "sign_in" if provider.can_sign_in else "settings"
-    message = _("Nobody is signed in to %(name)s any more: rooms wait as they are.", name=name)
+    message = _(
+        "The connection to %(name)s has ended. Rooms are not updated until you "
+        "sign in again; nothing is lost.",
+        name=name,
+    )
     return Banner(
         f"{message} {reason}".strip(),
         url_for(f"commweb.{provider.id}.{page}"),

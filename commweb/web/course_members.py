@@ -84,7 +84,7 @@ def _people(state: State, course_id: str, room: RoomStatus) -> list[Line]:
 @require(Permission.CONFIGURE_COURSE)
 def try_again(course_id: str) -> ResponseReturnValue:
     """Look at the room now."""
-    return _look(course_id, "room.retried", _("The room will be looked at now."))
+    return _look(course_id, "room.retried", _("The room is being synchronised."))
 
 
 @require(Permission.CONFIGURE_COURSE)
@@ -117,7 +117,7 @@ def _look(
         )
         if person_id is not None and not _brought_back(connection, room.id, person_id):
             # Nobody of this id had gone: sent twice, or the person came back meanwhile.
-            action, done, person_id = "room.retried", _("The room will be looked at now."), None
+            action, done, person_id = "room.retried", _("The room is being synchronised."), None
         audit.record(
             connection,
             actor=actor,

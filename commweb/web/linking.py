@@ -206,7 +206,7 @@ def confirm(visit: Visit) -> ResponseReturnValue:
 
 def _wrong(tries_left: int) -> str:
     if not tries_left:
-        return _("This code is not good any more. Send a new one.")
+        return _("This code is no longer valid. Send a new one.")
     return ngettext(
         "This is not the code that was sent. You can try %(count)d more time.",
         "This is not the code that was sent. You can try %(count)d more times.",

@@ -227,8 +227,8 @@ def _standing(visit: Visit, place: Place, *, asks: bool) -> str:
         "in": _("You are in the room."),
         "invited": _("You are invited. Open the chat to accept."),
         "adding": _("You are being added to the room."),
-        "left": _("You left the room. Your teacher can add you again."),
-        "kicked": _("You were removed in the chat. Your teacher can add you again."),
+        "left": _("You left the room. Your teacher can add you back."),
+        "kicked": _("You were removed in the chat. Your teacher can add you back."),
         "banned": _("A moderator of the chat banned you from the room."),
         "failing": _("You could not be added to the room: %(reason)s", reason=reason),
     }

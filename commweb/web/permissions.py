@@ -99,7 +99,7 @@ def require_form() -> None:
     """Raise 400 for a POST that is no form: without any field it would be read as one whose
     boxes are all unchecked and whose texts are all empty."""
     if request.method == "POST" and not request.form:
-        abort(400, description=_("The form came without its fields. Go back, load it again."))
+        abort(400, description=_("The form arrived empty. Reload the page and try again."))
 
 
 def acting_person(state: State) -> Person:

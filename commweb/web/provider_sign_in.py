@@ -39,7 +39,7 @@ class SignInFields(SettingsForm):
         filters=[lambda text: text.strip() if text else text],
         validators=[required(), PlainText()],
         description=lazy_gettext(
-            "The account that is to make and keep the rooms. It has to be a server administrator."
+            "The account that creates and manages the rooms. It has to be a server administrator."
         ),
     )
     password = SignInPasswordField(

@@ -50,7 +50,7 @@ def is_enabled(state: State, provider: Provider) -> bool:
 def pressed() -> None:
     """Raise 400 unless the button that was pressed is on a page of this session."""
     if not PageForm().validate():
-        abort(400, description=_("The page was open for too long. Go back, load it again."))
+        abort(400, description=_("This page has expired. Reload it and try again."))
 
 
 @require(Permission.CONFIGURE_SITE)

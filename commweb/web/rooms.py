@@ -198,8 +198,8 @@ def backfill_all() -> ResponseReturnValue:
     count = backfill(state, actor=acting_person(state).id)
     flash(
         ngettext(
-            "A room was asked for, for %(count)d course.",
-            "Rooms were asked for, for %(count)d courses.",
+            "Creating a room for %(count)d course …",
+            "Creating rooms for %(count)d courses …",
             count,
         ),
         "success",

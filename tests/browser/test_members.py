@@ -93,7 +93,7 @@ def test_a_teacher_reads_who_is_not_in_the_room_and_brings_them_back(
     press(page, f"Add again {alex}")
     notice(page, "The person is added again.")
     press(page, f"Try again {billie}")
-    notice(page, "The room will be looked at now.")
+    notice(page, "The room is being synchronised.")
     seen_after_reloads(page, row(page, alex).get_by_text("in the room"))
     assert f"@{unique}a:localhost" in eyes_of(school.site).room(room).joined
     expect(page.get_by_role("button", name=f"Add again {alex}")).to_have_count(0)
@@ -121,7 +121,7 @@ def _found_and_sorted(page: Page, alex: str, billie: str) -> None:
         expect(page.get_by_role("status")).to_contain_text(f"of {len(people)}")
         lists(page, *found)
     by_keyboard(page, box, "zz", "Enter")
-    expect(page.get_by_text("Nobody is found.")).to_be_visible()
+    expect(page.get_by_text("No matches.")).to_be_visible()
     fine(page)
 
 

@@ -98,7 +98,7 @@ def test_a_worker_has_no_reader_so_it_speaks_the_hosts_default_language(tmp_path
 
 def test_the_command_line_works_with_the_hosts_babel(bilingual: Open) -> None:
     number = bilingual.write("Astronomy")
-    assert "1 room looked at." in bilingual.run("commweb", "sync")
+    assert "1 room synchronised." in bilingual.run("commweb", "sync")
     with bilingual.app.test_request_context("/"):
         person = bilingual.state.host.courses()
         assert [course.id for course in person] == [number]

@@ -91,24 +91,25 @@ class MatrixSettingsForm(SettingsForm):
         _("Home server URL"),
         validators=[required(), HttpUrl()],
         description=_(
-            "Where the homeserver answers, for example https://matrix.example.org. It is the "
-            "address that whoever runs the homeserver gives to Matrix apps."
+            "Where the homeserver answers, for example https://matrix.example.org. "
+            "Ask your homeserver’s administrator for the address Matrix apps use."
         ),
     )
     access_token = SecretField(
         _("Access token"),
         validators=[RequiredSecret()],
         description=_(
-            "What the site signs its requests with. It has to belong to a server administrator. "
-            "“Sign in to get tokens” gets it for you."
+            "Lets the site act as its account on the homeserver, which has to be a "
+            "server administrator. “Sign in to get tokens” gets it for you."
         ),
     )
     refresh_token = SecretField(
         _("Refresh token"),
         validators=[RequiredSecret()],
         description=_(
-            "What the site gets the next access token with. Matrix apps do not show it: use "
-            "“Sign in to get tokens”. No other program may use the same pair."
+            "Lets the site get a new access token when the old one expires. Matrix "
+            "apps do not display it: use “Sign in to get tokens”. No other program "
+            "may use the same pair."
         ),
     )
     element_web_url = HttpUrlField(
@@ -139,21 +140,22 @@ class MatrixSettingsForm(SettingsForm):
     history_visibility = SelectField(
         _("Who can read the history of new rooms"),
         choices=[
-            ("shared", _("Members, everything")),
+            ("shared", _("Members, full history")),
             ("invited", _("Members, from their invitation on")),
-            ("joined", _("Members, from their joining on")),
+            ("joined", _("Members, since they joined")),
         ],
         description=_("Later it can be changed in the room itself."),
     )
     fast_fill = BooleanField(
         _("Fill new rooms faster"),
         description=_(
-            "Half the work for the homeserver. Until a new room is filled, for a few seconds or "
-            "minutes, any local account that knows its random ID can join; no list shows it."
+            "Fills rooms about twice as fast. Meanwhile anybody with an account on "
+            "this homeserver who knows the room’s random ID could join; the room is "
+            "not listed."
         ),
     )
     closing_rule = SelectField(
-        _("When a course no longer needs its room"),
+        _("When a course stops using its room"),
         choices=[
             ("remove_members", _("Remove the people that the course put there")),
             ("delete_room", _("Delete the room and its messages")),
@@ -166,9 +168,9 @@ class MatrixSettingsForm(SettingsForm):
         description=_("A name, topic or power level that was set by hand in a room stays."),
     )
     remove_others = BooleanField(
-        _("Remove people whom the course does not have"),
+        _("Remove people who are not in the course"),
         description=_(
-            "Whoever came into a room another way is taken out when the room is looked at. "
+            "Anyone in a room who is not in the course is removed at the next sync. "
             "Otherwise such people stay."
         ),
     )
@@ -185,13 +187,16 @@ class MatrixSettingsForm(SettingsForm):
         _("Accounts of people"),
         default="create",
         choices=[
-            ("create", _("Make the accounts that are missing, and put people into their rooms")),
-            ("invite", _("Make none: invite the accounts there are, people accept by themselves")),
+            ("create", _("Create missing accounts and add people to their rooms")),
+            (
+                "invite",
+                _("Do not create accounts: invite existing ones; people accept the invitation"),
+            ),
             ("linked", _("Use only accounts that people have linked or that the site knows")),
         ],
         description=_(
-            "Whose account nobody knows, has no way into the rooms and is told why. Who has an "
-            "account on another homeserver is invited, if the rooms are federated."
+            "People without a known account are not added, and are told why. People "
+            "on other homeservers are invited if rooms are federated."
         ),
     )
     localpart_template = StringField(
@@ -199,8 +204,9 @@ class MatrixSettingsForm(SettingsForm):
         filters=[lambda text: (text or "").strip() or DEFAULT_TEMPLATE],
         validators=[PlainText(), Template()],
         description=_(
-            "The part between @ and the server: {username}, {id} and {external_id} stand for what "
-            "the site knows of the person. Accounts that are in use keep their names."
+            "The part between @ and the server. {username}, {id} and {external_id} "
+            "are replaced by the person’s data. Accounts that are in use keep their "
+            "names."
         ),
     )
     existing_accounts = SelectField(
@@ -232,7 +238,7 @@ class MatrixSettingsForm(SettingsForm):
         ),
     )
     ask_consent = BooleanField(
-        _("Ask people before an account is made for them"),
+        _("Ask people before an account is created for them"),
         description=_("They agree on the page “My Matrix account”, and wait until then."),
     )
     link_without_proof = BooleanField(
@@ -245,14 +251,14 @@ class MatrixSettingsForm(SettingsForm):
     allow_chat_password = BooleanField(
         _("Let people set a chat password"),
         description=_(
-            "For accounts that the site made, so that people can sign in to Element. It has no "
-            "effect while there is a single sign-on."
+            "For accounts that the site created, so that people can sign in to "
+            "Element. Ignored when single sign-on is set."
         ),
     )
     level_student = LevelField(
         _("Power level of students"),
         default=0,
-        description=_("0 writes messages, 50 moderates, 100 may do everything."),
+        description=_("0: can post. 50: moderator. 100: full control."),
     )
     level_teacher = LevelField(
         _("Power level of teachers"),
@@ -262,5 +268,5 @@ class MatrixSettingsForm(SettingsForm):
     level_admin = LevelField(
         _("Power level of administrators of the site"),
         default=50,
-        description=_("In rooms before version 12 at most 99: the site’s own account has 100."),
+        description=_("At most 99 in rooms older than version 12: the site’s own account has 100."),
     )

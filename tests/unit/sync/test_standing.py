@@ -142,7 +142,10 @@ def test_a_level_that_cannot_be_changed_is_still_known_as_ours() -> None:
     room = observed(inside=["ada"], creators=frozenset(), levels={OWN: 50, "@ada:sim": 50})
     standing = one(seat(), record("in", 40, intended_level=50), room)
     assert (dict(standing.levels), standing.before.applied_level) == ({}, 50)
-    assert standing.before.reason == "Has as much power in the room as commweb."
+    assert (
+        standing.before.reason
+        == "Cannot be changed: their power level is as high as the site’s account."
+    )
 
 
 def test_a_level_that_is_not_raised_while_out_is_known_as_it_is() -> None:

@@ -491,7 +491,7 @@ def test_a_password_is_for_accounts_of_ours_without_single_sign_on_only(
     [
         ("in", None, "You are in the room.", True),
         ("invited", "Was invited.", "You are invited. Open the chat to accept.", True),
-        ("left", None, "You left the room. Your teacher can add you again.", False),
+        ("left", None, "You left the room. Your teacher can add you back.", False),
         ("banned", None, "A moderator of the chat banned you from the room.", False),
         ("adding", None, "You are being added to the room.", False),
         ("waiting", "Has no account yet.", "Has no account yet.", False),

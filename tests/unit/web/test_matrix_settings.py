@@ -65,7 +65,7 @@ def test_a_form_without_the_lists_keeps_what_they_were(installed: Site) -> None:
 
 def test_a_choice_that_is_not_in_the_list_is_refused_and_unfolds_it(installed: Site) -> None:
     response = Visitor(installed).send(URL, history_visibility="world")
-    assert beside(response, "history_visibility") == "Choose one of the list."
+    assert beside(response, "history_visibility") == "Choose an option from the list."
     assert re.search(r"<details[^>]* open>", response.text)
 
 

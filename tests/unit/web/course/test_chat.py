@@ -63,7 +63,7 @@ def test_who_left_is_told_how_to_come_back(classroom: Classroom, make_room: Make
     make_room()
     classroom.leave("Algebra", "bob")
     page = classroom.page("bob", CHAT)
-    assert "You left the room. Your teacher can add you again." in page
+    assert "You left the room. Your teacher can add you back." in page
     classroom.leave("Algebra", "ada")
     assert "The page “Members of the room” has a button for it." in classroom.page("ada", CHAT)
 

@@ -85,7 +85,7 @@ def test_who_cannot_be_added_is_tried_again(classroom: Classroom, make_room: Mak
         "cannot be added The account is deactivated.", "Try again Bob",
     ]  # fmt: skip
     classroom.server.unusable.clear()
-    assert "The room will be looked at now." in press(classroom, "again", "bob")
+    assert "The room is being synchronised." in press(classroom, "again", "bob")
     classroom.work()
     assert table(classroom)["Bob"][2] == "in the room"
 
@@ -106,7 +106,7 @@ def test_people_are_found_by_name_account_or_state(
     assert list(table(classroom, "?q=%40cyd")) == ["Cyd"]
     assert list(table(classroom, "?q=left")) == ["Cyd"]
     assert "1 person of 3" in classroom.page("ada", MEMBERS + "?q=left")
-    assert "Nobody is found." in classroom.page("ada", MEMBERS + "?q=nobody")
+    assert "No matches." in classroom.page("ada", MEMBERS + "?q=nobody")
 
 
 @pytest.mark.parametrize(
