@@ -15,7 +15,7 @@ from commweb.models import Connection as SessionRow
 from commweb.models import RoomRow, now
 from commweb.sync.guard import ANYTHING, ROOM_GONE, Hold, too_many_gone
 
-__all__ = ["COUNTED_FOR", "decide_gone", "rooms_gone", "seen_again"]
+__all__ = ["COUNTED_FOR", "decide_gone", "rooms_gone"]
 
 COUNTED_FOR = timedelta(hours=1)
 
@@ -65,16 +65,6 @@ def decide_gone(connection: Connection, room_id: int, at: datetime | None = None
     if not waits and not too_many_gone(gone, everything):
         return None
     return Hold("room_gone", _reason(gone - 1), (ROOM_GONE,))
-
-
-def seen_again(connection: Connection, room_id: int) -> None:
-    """A room that was held because it was missing is there: it is no longer counted. One that
-    was created anew goes on counting for its hour."""
-    connection.execute(
-        update(RoomRow)
-        .where(RoomRow.id == room_id, RoomRow.held_kind == "room_gone")
-        .values(gone_at=None)
-    )
 
 
 def _reason(others: int) -> str:

@@ -33,7 +33,7 @@ from commweb.sync.plan import Birth, follows, plan
 from commweb.sync.reading import Read, is_gone, read_course
 from commweb.sync.records import RoomRecord, applied, left_since, read_room
 from commweb.sync.seats import Seating
-from commweb.sync.standing import Standing, is_inside, standings
+from commweb.sync.standing import OWN_CHOICE, Standing, gone_by_hand, is_inside, standings
 
 __all__ = ["Look", "look"]
 
@@ -236,14 +236,17 @@ class _Looking:
         asked = 0
         seats = []
         for seat in target.seats:
-            seen = observed.members.get(seat.remote_user_id or "")
+            remote = seat.remote_user_id or ""
+            seen = observed.members.get(remote)
             record = self.last.members.get(seat.person_id)
             went = seen is not None and seen.membership == "leave" and seen.by_self
-            # Synapse joins a deactivated account when an admin asks it to.
-            comes = record is None or record.state not in ("left", "kicked", "banned")
-            if went and comes and asked < DEPARTURES_ASKED:
-                asked += 1
-                reason = self._account_problem(seat.person_id, seat.remote_user_id or "")
+            stays_out = record is not None and record.state in OWN_CHOICE
+            gone = gone_by_hand(remote, record, observed)
+            # Who is joined is always asked about: Synapse joins a deactivated account when an
+            # admin asks it to.
+            if went and not stays_out and (not gone or asked < DEPARTURES_ASKED):
+                asked += 1 if gone else 0
+                reason = self._account_problem(seat.person_id, remote)
                 if reason:
                     seat = replace(seat, account="unusable", reason=reason)  # noqa: PLW2901
             seats.append(seat)

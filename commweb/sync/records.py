@@ -78,7 +78,6 @@ class RoomRecord:
     unsure_until: datetime | None
     unsure: int
     server_name: str
-    gone_at: datetime | None
     held_kind: str
     held_people: Sequence[str]
     confirmed_people: Sequence[str]

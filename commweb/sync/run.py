@@ -179,7 +179,9 @@ def _room_columns(seen: Look) -> dict[str, object]:
         }
     if observed is None:
         return {}
-    columns: dict[str, object] = {"gone_at": None} if record.gone_at else {}
+    # A room that was held as gone answers again: it is no longer counted. One that was created
+    # anew goes on counting for its hour, so that many cannot go one by one.
+    columns: dict[str, object] = {"gone_at": None} if record.held_kind == "room_gone" else {}
     if observed.remote_id != record.remote_id:
         # The room was upgraded.
         made = observed.creator == observed.own_id

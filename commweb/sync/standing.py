@@ -14,6 +14,7 @@ from commweb.sync.known import Applied, AppliedMember, Policy, Seat, Target
 from commweb.sync.levels import LevelChoice, Marks, dropped_level, outranked, wanted_level
 
 __all__ = [
+    "OWN_CHOICE",
     "Applied",
     "AppliedMember",
     "Policy",
@@ -21,6 +22,7 @@ __all__ = [
     "Standing",
     "Stray",
     "Target",
+    "gone_by_hand",
     "is_inside",
     "standings",
     "strays",
@@ -267,7 +269,7 @@ def _membership(
     """The state to record, and why the person is not in."""
     seen = room.members.get(remote)
     membership = seen.membership if seen else ""
-    gone = _gone_by_hand(remote, record, room)
+    gone = gone_by_hand(remote, record, room)
     state, reason = "adding", None
     if membership == "join":
         state, reason = "in", seat.reason
@@ -285,7 +287,7 @@ def _membership(
     return state, reason
 
 
-def _gone_by_hand(remote: str, record: AppliedMember | None, room: ObservedRoom) -> str:
+def gone_by_hand(remote: str, record: AppliedMember | None, room: ObservedRoom) -> str:
     """Whether the person went ("left") or was taken out in the chat ("kicked"); else empty."""
     if record is None:
         return ""

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 
 from commweb.models import RoomRow, now
 from commweb.sync.confirming import confirm_gone, gone_key, gone_rooms
-from commweb.sync.gone import decide_gone, rooms_gone, seen_again
+from commweb.sync.gone import decide_gone, rooms_gone
 from commweb.sync.guard import ROOM_GONE, Hold, too_many_gone
 from tests.sites import Site, site
 
@@ -99,16 +99,6 @@ def test_rooms_of_another_provider_and_rooms_nobody_wants_do_not_count(school: S
     assert find_missing(school, rooms[0]) is None
 
 
-def test_a_room_that_was_created_anew_goes_on_counting_for_the_hour(school: Site) -> None:
-    rooms = add_rooms(school, 8)
-    for room in rooms[:3]:
-        find_missing(school, room)
-        with school.state.database.write() as connection:
-            seen_again(connection, room)
-            connection.execute(update(RoomRow).where(RoomRow.id == room).values(remote_id=None))
-    assert find_missing(school, rooms[3]) is not None
-
-
 def test_a_held_room_stays_held_however_long_it_is_missing(school: Site) -> None:
     rooms = add_rooms(school, 4)
     for room in rooms:
@@ -116,15 +106,6 @@ def test_a_held_room_stays_held_however_long_it_is_missing(school: Site) -> None
     later = find_missing(school, rooms[3], NOON + timedelta(days=3))
     assert later is not None
     assert "this room does not exist" in later.reason
-
-
-def test_a_held_room_that_is_seen_again_is_no_longer_counted(school: Site) -> None:
-    rooms = add_rooms(school, 4)
-    for room in rooms:
-        find_missing(school, room)
-    with school.state.database.write() as connection:
-        seen_again(connection, rooms[3])
-    assert gone(school) == (3, 4)
 
 
 def test_rooms_that_somebody_confirmed_are_created_anew_and_those_only(school: Site) -> None:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import case, delete, insert, select, update
 
-from commweb.models import CourseChoice, RoomRow
+from commweb.models import CourseChoice, MemberRow, RoomRow, now
 from commweb.settings import Setting
+from commweb.sync.look import DEPARTURES_ASKED
 from tests.simulated import OWN, SimulatedProvider, SimulatedRoom, SimulatedServer
 from tests.simulated import ObservedMember as Seen
 from tests.sites import Site, student, switched_on, teacher
@@ -176,6 +177,47 @@ def test_one_room_that_is_gone_is_created_anew(course: Course, server: Simulated
     assert course.row.gone_at is not None
 
 
+def test_a_room_that_was_created_anew_goes_on_counting_after_later_syncs(
+    course: Course, server: SimulatedServer
+) -> None:
+    server.rooms.clear()
+    course.sync()
+    found = course.row.gone_at
+    course.enrol(teacher("ada"), student("ben"), student("cyd"))
+    assert course.inside == {"ada", "ben", "cyd"}
+    assert course.row.gone_at == found
+
+
+def test_a_room_held_as_gone_that_answers_again_is_no_longer_counted(
+    course: Course, server: SimulatedServer
+) -> None:
+    others = [
+        {"course_id": str(number), "provider": "simulated", "gone_at": now(), "synced_revision": 1}
+        for number in range(2, 5)
+    ]
+    with course.site.state.database.write() as connection:
+        connection.execute(insert(RoomRow), others)
+    away = dict(server.rooms)
+    server.rooms.clear()
+    assert synced(course) == ("held", "room_gone", True)
+    server.rooms.update(away)
+    assert synced(course) == ("ready", "", False)
+    assert server.rooms == away, "nothing was created"
+
+
+def synced(course: Course) -> tuple[str, str, bool]:
+    """Course 1 is synced: the status of its room, what it asks, and whether it counts as gone."""
+    first = RoomRow.course_id == "1"
+    with course.site.state.database.write() as connection:
+        again = {"next_attempt_at": None, "revision": RoomRow.revision + 1}
+        connection.execute(update(RoomRow).where(first).values(**again))
+    course.work()
+    with course.site.state.database.read() as connection:
+        query = select(RoomRow.status, RoomRow.held_kind, RoomRow.gone_at.is_not(None))
+        row = connection.execute(query.where(first)).one()
+    return row[0], row[1], row[2]
+
+
 # Read-only, and back to what it was.
 
 
@@ -289,3 +331,79 @@ def test_an_account_that_was_closed_is_not_said_to_have_left(
     course.time_passes(61)
     course.work()
     assert "ben" in course.inside
+
+
+def went_and_closed(course: Course, server: SimulatedServer, *, by_self: bool = True) -> None:
+    """Ben went by himself, or his account was deactivated: the room shows the same."""
+    server.unusable["@ben:sim"] = "The account @ben:sim is deactivated on the homeserver."
+    course.room.members["@ben:sim"] = Seen("leave", by_self=by_self, by="@ben:sim")
+    server.calls.clear()
+
+
+@pytest.mark.parametrize("state", [None, "adding", "in", "waiting", "failing", "removed", "banned"])
+def test_an_account_that_left_is_asked_about_before_it_is_joined_and_not_joined_when_closed(
+    course: Course, server: SimulatedServer, state: str | None
+) -> None:
+    went_and_closed(course, server)
+    with course.site.state.database.write() as connection:
+        ben = MemberRow.person_id == "ben"
+        if state is None:
+            connection.execute(delete(MemberRow).where(ben))
+        else:
+            connection.execute(update(MemberRow).where(ben).values(state=state))
+    course.sync()
+    assert server.calls == ["observe", "ensure_account"]
+    assert (course.states["ben"], course.reason("ben")) == (
+        "failing",
+        server.unusable["@ben:sim"],
+    )
+
+
+@pytest.mark.parametrize("state", ["left", "kicked"])
+def test_nobody_asks_about_the_account_of_somebody_who_is_not_joined_anyway(
+    course: Course, server: SimulatedServer, state: str
+) -> None:
+    went_and_closed(course, server)
+    with course.site.state.database.write() as connection:
+        ben = MemberRow.person_id == "ben"
+        connection.execute(update(MemberRow).where(ben).values(state=state))
+    course.sync()
+    assert "ensure_account" not in server.calls
+    assert course.inside == {"ada"}
+
+
+def test_somebody_a_moderator_took_out_did_not_go_because_an_account_was_closed(
+    course: Course, server: SimulatedServer
+) -> None:
+    went_and_closed(course, server, by_self=False)
+    course.sync()
+    assert "ensure_account" not in server.calls
+
+
+@pytest.mark.parametrize(
+    ("states", "asked"),
+    [
+        (("in", "in"), DEPARTURES_ASKED),
+        (("in", "failing"), DEPARTURES_ASKED + 1),
+        (("failing", "in"), DEPARTURES_ASKED + 1),
+        (("failing", "failing"), DEPARTURES_ASKED + 1),
+    ],
+)
+def test_who_is_not_joined_is_asked_about_up_to_a_number_and_who_is_joined_always(
+    school: Site, server: SimulatedServer, states: tuple[str, str], asked: int
+) -> None:
+    made = Course(school, server)
+    names = [f"s{number:02}" for number in range(DEPARTURES_ASKED + 1)]
+    made.create(teacher("ada"), *map(student, names))
+    for name in names:
+        made.room.members[f"@{name}:sim"] = Seen("leave", by_self=True, by=f"@{name}:sim")
+        server.unusable[f"@{name}:sim"] = "The account is deactivated on the homeserver."
+    first, last = states
+    state = case((MemberRow.person_id == names[-1], last), else_=first)
+    with school.state.database.write() as connection:
+        students = MemberRow.person_id != "ada"
+        connection.execute(update(MemberRow).where(students).values(state=state))
+    server.calls.clear()
+    made.sync()
+    assert server.calls.count("ensure_account") == asked
+    assert made.inside == {"ada"}
