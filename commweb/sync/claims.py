@@ -16,7 +16,6 @@ from commweb.sync.records import claim, due, release
 
 __all__ = ["Claim", "Claims"]
 
-MOST = 16
 SHARE = 8
 """A claim takes this part of what is due, so that other worker processes find something too."""
 
@@ -53,7 +52,7 @@ class Claims:
         if not count:
             return
         holder = f"{self._name}-{next(self._numbers)}"
-        limit = min(MOST, -(-count // SHARE))
+        limit = -(-count // SHARE)
         with self._database.write() as connection:
             found = claim(connection, holder, providers, limit)
         self._waiting.extend(Claim(room_id, holder) for room_id in found)

@@ -52,7 +52,7 @@ class Lease:
     def left(self) -> float:
         """Seconds for which the lease still holds by both clocks."""
         wall = (self._wall_end - now()).total_seconds()
-        return min(wall, self._steady_end - awake_seconds(), self._seconds)
+        return min(wall, self._steady_end - awake_seconds())
 
     def extended(self, began: float) -> None:
         """A fenced write, begun at ``began`` (see `awake_seconds`), extended it."""

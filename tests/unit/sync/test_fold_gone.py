@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from commweb.models import (
     Account,
@@ -24,7 +25,7 @@ from commweb.sync.choices import store_choice
 from commweb.sync.reports import append
 from tests.simulated import SimulatedProvider, SimulatedRoom, SimulatedServer
 from tests.sites import Site, student, switched_on, teacher
-from tests.unit.sync.folding import SIM, counted, create, report, rows, work
+from tests.unit.sync.folding import SIM, counted, create, report, rows, work, write
 
 
 @pytest.fixture
@@ -180,6 +181,32 @@ def test_a_person_is_looked_at_in_every_room_without_asking_the_host_for_courses
     due = rows(school, RoomRow.course_id, RoomRow.synced_revision < RoomRow.revision)
     assert due == [("1", True), ("2", True), ("3", False)]
     assert asked == []
+
+
+@pytest.mark.parametrize("kind", ["course_changed", "person_changed"])
+@pytest.mark.parametrize("left", [True, False], ids=["work left", "nothing left"])
+def test_a_closed_room_is_asked_for_by_a_report_while_it_has_work_left(
+    school: Site, kind: str, left: bool
+) -> None:
+    create(school, "1")
+    work(school)
+    with school.state.database.write() as connection:
+        store_choice(connection, "1", "", provider="")
+        append(connection, ["1"])
+    work(school)
+    # Closed; somebody could not be removed, and that is tried again in a while.
+    rests = now() + timedelta(hours=1)
+    values = {"next_attempt_at": rests, "synced_revision": RoomRow.revision - int(left)}
+    write(school, update(RoomRow).values(**values))
+    ((before,),) = rows(school, RoomRow.revision)
+    report(school, kind, "1" if kind == "course_changed" else "bob")
+    fold(school.state)
+    ((revision, until, wanted),) = rows(
+        school, RoomRow.revision, RoomRow.next_attempt_at, RoomRow.wanted
+    )
+    assert not wanted
+    assert (revision > before) is left
+    assert (until < rests) is left, "what waits for an hour is tried now"
 
 
 def leave(server: SimulatedServer, account: str) -> SimulatedRoom:

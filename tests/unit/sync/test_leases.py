@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -61,8 +62,30 @@ def taken(course: Course, holder: str = "me") -> Lease:
     return Lease(course.site.state.database, room_id, holder)
 
 
+def ends_in(course: Course, lease: Lease, seconds: float) -> None:
+    """The lease ends so soon by the rows and by both clocks."""
+    lease._wall_end = now() + timedelta(seconds=seconds)
+    lease._steady_end = awake_seconds() + seconds
+    course.set(lease_until=lease._wall_end)
+
+
+def ends(course: Course) -> float:
+    """In how many seconds the lease ends by the rows."""
+    until = course.row.lease_until
+    assert until is not None
+    return (until - now()).total_seconds()
+
+
 def test_a_lease_lasts_longer_than_any_request() -> None:
     assert LEASE_SECONDS > 30 + 5
+
+
+def test_the_steady_clock_goes_on_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: clock)
+    monkeypatch.setattr(time, "CLOCK_BOOTTIME", 70, raising=False)
+    assert awake_seconds() == 70
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    assert awake_seconds() == time.CLOCK_MONOTONIC
 
 
 def test_a_fresh_lease_is_not_written_again(course: Course) -> None:
@@ -72,16 +95,33 @@ def test_a_fresh_lease_is_not_written_again(course: Course) -> None:
     assert course.row.lease_until == before
 
 
-def test_a_lease_that_is_shorter_than_an_act_is_renewed_first(course: Course) -> None:
+@pytest.mark.parametrize("seconds", [0.5, 10, 33])
+def test_a_lease_that_is_hardly_longer_than_an_act_is_renewed_first(
+    course: Course, seconds: float
+) -> None:
     lease = taken(course)
-    soon = now() + timedelta(seconds=10)
-    course.set(lease_until=soon)
-    lease._wall_end = soon
+    ends_in(course, lease, seconds)
     lease.require(30)
-    until = course.row.lease_until
-    assert until is not None
-    assert (until - now()).total_seconds() > 50
+    assert ends(course) > 50
     assert lease.left() > 50
+
+
+def test_a_beat_renews_a_lease_that_is_half_over_and_no_other(course: Course) -> None:
+    lease = taken(course)
+    ends_in(course, lease, 31)
+    lease.beat()
+    assert ends(course) < 32
+    ends_in(course, lease, 29)
+    lease.beat()
+    assert ends(course) > 50
+
+
+def test_a_beat_says_that_the_lease_was_lost(course: Course) -> None:
+    lease = taken(course)
+    ends_in(course, lease, 29)
+    course.set(lease="somebody")
+    with pytest.raises(LeaseLost, match="was lost"):
+        lease.beat()
 
 
 @pytest.mark.parametrize("clock", ["wall", "steady"])
@@ -91,7 +131,7 @@ def test_a_lease_that_is_over_by_one_of_two_clocks_is_over(course: Course, clock
         lease._wall_end = now() - timedelta(seconds=1)
     else:
         lease._steady_end = awake_seconds() - 1
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLost, match="is over"):
         lease.require(30)
 
 
@@ -115,14 +155,6 @@ def test_a_clock_that_is_put_back_does_not_lengthen_a_lease(course: Course) -> N
     lease = taken(course)
     lease._wall_end = now() + timedelta(hours=3)
     assert lease.left() <= LEASE_SECONDS
-
-
-def test_every_write_of_a_run_extends_the_lease(course: Course) -> None:
-    lease = taken(course)
-    lease._wall_end = lease._wall_end - timedelta(seconds=50)
-    assert lease.left() < 11
-    lease.extended(awake_seconds())
-    assert lease.left() > 50
 
 
 def test_nothing_is_asked_once_the_lease_is_over(course: Course, server: SimulatedServer) -> None:
@@ -156,10 +188,18 @@ def test_an_act_that_outlived_its_lease_has_the_room_synced_again(course: Course
     lease = taken(course)
     before = course.row.revision
     lease._wall_end = now() - timedelta(seconds=1)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLost, match="before its answer came"):
         lease.confirm()
     row = course.row
     assert (row.revision, row.unsure, row.next_attempt_at) == (before + 1, UNSURE, None)
+
+
+def test_an_act_within_its_lease_asks_for_nothing(course: Course) -> None:
+    lease = taken(course)
+    before = course.row.revision
+    ends_in(course, lease, 0.5)
+    lease.confirm()
+    assert (course.row.revision, course.row.unsure) == (before, 0)
 
 
 def test_a_room_whose_worker_was_killed_is_synced_twice(course: Course) -> None:

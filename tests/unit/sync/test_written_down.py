@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from commweb.models import Account, MemberRow, PastAccount, RoomRow
+from commweb.models import Account, MemberRow, PastAccount, RoomRow, now
 from commweb.settings import Setting
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedBackend, SimulatedProvider, SimulatedServer
@@ -81,13 +82,18 @@ def test_somebody_is_recorded_as_being_added_before_they_join(
     assert seen == [("adding", True)]
 
 
-def test_the_new_account_is_on_record_as_inside_before_the_old_one_goes(
-    course: Course, provider: ObservedProvider
-) -> None:
+def move_ben(course: Course) -> None:
+    """Ben has another account now."""
     with course.site.state.database.write() as connection:
         moved = update(Account).where(Account.person_id == "ben")
         values = {"remote_user_id": "@new:sim", "origin": "external_id", "checked_at": None}
         connection.execute(moved.values(**values))
+
+
+def test_the_new_account_is_on_record_as_inside_before_the_old_one_goes(
+    course: Course, provider: ObservedProvider
+) -> None:
+    move_ben(course)
     seen: list[tuple[str, list[Any]]] = []
 
     def look(name: str) -> None:
@@ -99,6 +105,36 @@ def test_the_new_account_is_on_record_as_inside_before_the_old_one_goes(
     course.sync()
     assert seen == [("join", [("@new:sim", "adding")]), ("remove", [("@new:sim", "in")])]
     assert course.inside == {"ada", "new"}
+
+
+def test_an_old_account_stays_until_the_new_one_is_inside(
+    course: Course, server: SimulatedServer
+) -> None:
+    move_ben(course)
+    server.unusable["@new:sim"] = "The account is locked."
+    course.sync()
+    assert course.inside == {"ada", "ben"}
+    assert course.reason("ben") == "The account is locked."
+    server.unusable.clear()
+    course.time_passes(5 * 3600)
+    course.work()
+    assert course.inside == {"ada", "new"}
+
+
+def test_a_half_made_room_is_on_record_as_going_before_its_deletion_is_asked_for(
+    course: Course, provider: ObservedProvider, server: SimulatedServer
+) -> None:
+    seen: list[Any] = []
+    course.set(remote_id=None, creation_key="half", creation_started_at=now() - timedelta(hours=1))
+    server.half_made["half"] = "!half"
+
+    def look(name: str) -> None:
+        if name == "delete":
+            seen.extend(read(course, select(RoomRow.pending_delete)))
+
+    provider.look.append(look)
+    course.sync()
+    assert seen[0] == ("!half",)
 
 
 def test_a_deletion_is_on_record_before_it_is_asked_for(
@@ -148,7 +184,7 @@ def test_a_closed_room_that_still_has_people_is_synced_until_nobody_is_inside(
     course.report("course_deleted")
     course.work()
     row = course.row
-    assert (row.status, row.undone) != ("off", [])
+    assert (row.status, row.undone) == ("failing", ["person:ben"])
     assert row.synced_revision < row.revision, "somebody is still inside"
     room.levels["@ben:sim"] = 0
     course.time_passes(5 * 3600)
