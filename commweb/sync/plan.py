@@ -68,7 +68,7 @@ def plan(
     name = target.room.name
     old = strays(target, applied, observed)
     levels = _levels(people, target, observed, detail)
-    early, late = (levels, []) if _lowers(levels, observed) else ([], levels)
+    early = levels if _lowers(levels, observed) else []
     actions: list[Action] = [*_repair(observed), *_door(observed)]
     actions += _removals(people, name)
     actions += [_stray(one, name) for one in old if not one.after]
@@ -76,7 +76,7 @@ def plan(
         actions += _others(target, people, old, observed)
     actions += early
     actions += _entries(target, people, (), old)
-    actions += late
+    actions += [] if early else levels
     actions += detail.actions
     return tuple(actions)
 
@@ -95,7 +95,7 @@ def _newborn(
     create = replace(create, invite_level=policy.invite_level)
     actions: list[Action] = [*map(_account, invited), create]
     if detail.read_only is not None:
-        actions.append(SetLevels({}, {}, detail.read_only, detail.open_level))
+        actions.append(SetLevels({}, {}, detail.read_only))
     actions += _entries(target, people, invited, ())
     if fast:
         actions.append(CloseDoor())
@@ -163,10 +163,10 @@ def _creation(
 
 def _levels(
     people: tuple[Standing, ...],
-    target: Target | None,
-    observed: ObservedRoom | None,
+    target: Target | None = None,
+    observed: ObservedRoom | None = None,
     detail: Details | None = None,
-) -> list[Action]:
+) -> list[SetLevels]:
     """The one write of power levels, if any differ."""
     changes: dict[str, int | None] = {}
     names: dict[str, str] = {}
@@ -209,11 +209,9 @@ def _give_everybody(
             changes[remote] = seat.level
 
 
-def _lowers(actions: list[Action], observed: ObservedRoom) -> bool:
+def _lowers(actions: list[SetLevels], observed: ObservedRoom) -> bool:
     """Whether the write takes power away from somebody, which must not wait."""
     for action in actions:
-        if not isinstance(action, SetLevels):
-            continue
         if action.read_only or action.invite_level is not None:
             return True
         for remote, level in action.levels.items():
@@ -327,5 +325,5 @@ def _closing(
         name = applied.name or observed.name
         actions += _removals(people, name)
         actions += [_stray(one, name) for one in strays(None, applied, observed)]
-        actions += _levels(people, None, observed)
+        actions += _levels(people)
     return (*_repair(observed), *actions) if actions else ()

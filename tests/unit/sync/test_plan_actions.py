@@ -53,6 +53,16 @@ def test_a_room_for_many_is_made_open_only_if_the_admin_chose_so(fast: bool) -> 
     assert creation.open_door is fast
 
 
+def test_a_hidden_room_is_made_with_its_levels_and_closed_before_anybody_comes() -> None:
+    target = Target(replace(ROOM, read_only=True), (seat(),))
+    creation, closing, joining = planned(target, Applied(), None, invite_level=50)
+    assert isinstance(creation, CreateRoom)
+    assert creation.invite_level == 50
+    assert closing == SetLevels({}, read_only=True)
+    assert closing.names == {}
+    assert isinstance(joining, Join)
+
+
 def test_joins_and_accounts_say_all_about_the_person() -> None:
     seats = (
         seat("ada", 50, account="new", external_id="sso-1", make=False, rename=False),
@@ -65,6 +75,40 @@ def test_joins_and_accounts_say_all_about_the_person() -> None:
         EnsureAccount("bob", "@bob:sim", "Bob", known=True, theirs=True),
         Join("bob", "@bob:sim", "Bob", room_name="Algebra", by_invitation=True),
     ]
+
+
+def test_what_tells_whose_an_account_is_goes_along() -> None:
+    known = {"theirs": False, "trust_names": True, "intended_at_seconds": 7.5, "last_name": "A."}
+    action, _join = planned(Target(ROOM, (seat(account="stale", **known),)), LAST, observed())[:2]
+    assert action == EnsureAccount("ada", "@ada:sim", "Ada", known=True, **known)  # type: ignore[arg-type]
+
+
+OLD = "@old:sim"
+
+
+@pytest.mark.parametrize("state", ["in", "adding", "removed"])
+def test_an_old_account_goes_just_after_the_person_is_inside_with_the_new_one(state: str) -> None:
+    inside = ["ada", "old"] if state == "in" else ["old"]
+    last = replace(LAST, members={"ada": record(state)}, past={OLD: "ada"})
+    found = planned(Target(ROOM, (seat("ada"), seat("bob"))), last, observed(inside=inside))
+    kinds = [type(action).__name__ for action in found[: 2 if state == "in" else 3]]
+    assert kinds == (["Remove", "Join"] if state == "in" else ["Join", "Remove", "Join"])
+    assert Remove("", OLD, OLD, "Algebra", after="ada") in found
+
+
+def test_an_old_account_stays_while_the_new_one_cannot_come_in() -> None:
+    last = replace(LAST, members={"ada": record("failing")}, past={OLD: "ada"})
+    target = Target(ROOM, (seat("ada", account="unusable"),))
+    assert planned(target, last, observed(inside=["old"])) == []
+
+
+def test_an_account_that_is_somebody_elses_goes_at_once() -> None:
+    last = replace(LAST, members={"ada": record("removed")}, past={OLD: "ada"})
+    target = Target(ROOM, (seat("ada"),), foreign=frozenset({OLD}))
+    found = planned(target, last, observed(inside=["old"]))
+    assert found[0] == Remove("", OLD, OLD, "Algebra")
+    assert found[0].after == ""
+    assert isinstance(found[1], Join)
 
 
 def test_one_write_names_everybody_it_is_about() -> None:
@@ -97,6 +141,15 @@ def test_a_closed_room_is_called_by_its_last_name() -> None:
     ):
         (removal,) = plan(None, last, room, birth=BIRTH, policy=Policy())
         assert removal == Remove("ada", "@ada:sim", "Ada", name)
+
+
+def test_old_accounts_leave_a_closed_room_too() -> None:
+    last = replace(LAST, members={"ada": record()}, past={OLD: "ada"})
+    found = plan(None, last, observed(inside=["ada", "old"]), birth=BIRTH, policy=Policy())
+    assert found == (
+        Remove("ada", "@ada:sim", "Ada", "Algebra"),
+        Remove("", OLD, OLD, "Algebra"),
+    )
 
 
 def test_a_closed_room_that_is_gone_needs_nothing() -> None:
@@ -153,10 +206,34 @@ def test_a_level_that_only_gives_power_waits_for_the_people() -> None:
     assert kinds[:3] == ["Join", "Join", "SetLevels"]
 
 
+@pytest.mark.parametrize(
+    ("values", "policy", "levels", "order"),
+    [
+        ({"read_only": True}, {}, {}, ["SetLevels", "Join"]),
+        ({}, {"invite_level": 50}, {}, ["SetLevels", "Join"]),
+        ({}, {}, {"@ada:sim": 50}, ["SetLevels", "Join"]),
+        ({}, {}, {"@ada:sim": -5}, ["Join", "SetLevels"]),
+        ({}, {}, {"@ada:sim": 0}, ["Join"]),
+    ],
+    ids=["read-only", "inviting", "a level", "given back", "nothing"],
+)
+def test_what_takes_power_away_does_not_wait_for_the_people(
+    values: dict[str, Any], policy: dict[str, Any], levels: dict[str, int], order: list[str]
+) -> None:
+    level = levels.get("@ada:sim", 0)
+    last = replace(LAST, members={"ada": record("in", level)})
+    target = Target(replace(ROOM, **values), (seat("ada"), seat("bob")))
+    found = planned(target, last, observed(inside=["ada"], levels=levels), **policy)
+    assert [type(action).__name__ for action in found] == order
+
+
 def test_so_many_with_one_level_are_given_it_as_everybodys() -> None:
     people = [seat(f"p{number}", 10) for number in range(401)]
-    target = Target(ROOM, (*people, seat("zoe", 50), seat("yan", 0)))
-    room = observed(levels={"@p0:sim": 10}, inside=[f"p{number}" for number in range(401)])
+    first = (seat("nia", 50, account_id=None), seat("own", 50, account_id="@bot:sim"))
+    target = Target(ROOM, (*first, *people, seat("zoe", 50), seat("yan", 0), seat("zed", 50)))
+    room = observed(
+        levels={"@p0:sim": 10, "@zed:sim": 50}, inside=[f"p{number}" for number in range(401)]
+    )
     policy = Policy(student_level=10, invite_level=50)
     actions = plan(target, LAST, room, birth=BIRTH, policy=policy)
     (write,) = [action for action in actions if isinstance(action, SetLevels)]
