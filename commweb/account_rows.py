@@ -23,6 +23,7 @@ from sqlalchemy import (
     false,
     func,
     not_,
+    null,
     or_,
     select,
     update,
@@ -31,7 +32,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from commweb.models import Account, PastAccount, now
 from commweb.providers.rooms import AccountFacts
-from commweb.sync.choose_account import CREATED, INTENDED, NAMED, PROVEN, REFUSED, TRUSTED_NAME
+from commweb.sync.choose_account import (
+    CLAIM,
+    CREATED,
+    INTENDED,
+    NAMED,
+    PROVEN,
+    REFUSED,
+    TRUSTED_NAME,
+)
 
 __all__ = [
     "COLUMNS",
@@ -253,7 +262,9 @@ def _may_be_judged(source: ColumnElement[Any]) -> ColumnElement[bool]:
     # Not by in_(), which cannot be used for many rows at once.
     against = and_(ours, or_(source == NAMED, source == REFUSED))
     by_name = or_(*(Account.origin == one for one in (CREATED, NAMED, REFUSED)))
-    return and_(source.is_not(None), by_name, not_(func.coalesce(against, false())))
+    no_more = and_(Account.origin == TRUSTED_NAME, source == NAMED)
+    judged = and_(by_name, not_(func.coalesce(against, false())))
+    return and_(source.is_not(None), or_(judged, no_more))
 
 
 def _exchange(connection: Connection, row: Mapping[str, Any]) -> None:
@@ -289,7 +300,11 @@ def _storing() -> Update:
         )
         .values(
             display_name=func.coalesce(bindparam("shown", type_=String), Account.display_name),
-            checked_at=bindparam("at"),
+            # A claim that turned out to be somebody else's is looked at again before it is used.
+            checked_at=case(
+                (and_(Account.origin == CLAIM, func.coalesce(source, "") == NAMED), null()),
+                else_=bindparam("at", type_=Account.checked_at.type),
+            ),
             made_user_id=func.coalesce(bindparam("made", type_=String), Account.made_user_id),
             origin=case((_may_be_judged(source), source), else_=Account.origin),
         )
@@ -310,14 +325,15 @@ def adopt(
 def looked_again(
     connection: Connection, provider: str, person_ids: Iterable[str], server: str = ""
 ) -> None:
-    """These people's accounts were looked at just now and are as they were."""
+    """These people's accounts, which have their name or are claimed, were looked at just now and
+    are as they were."""
     for part in in_parts(person_ids):
         connection.execute(
             update(Account)
             .where(
                 Account.provider == provider,
                 Account.person_id.in_(part),
-                Account.origin == NAMED,
+                Account.origin.in_((NAMED, CLAIM)),
                 of_server(server),
             )
             .values(checked_at=now())

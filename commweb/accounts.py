@@ -46,6 +46,7 @@ __all__ = [
     "link",
     "owners",
     "retire",
+    "take",
     "unlink",
 ]
 
@@ -79,6 +80,26 @@ def displace(
         look_again(connection, provider, other_id)
 
 
+def take(
+    connection: Connection,
+    provider: str,
+    person_id: str,
+    remote_id: str,
+    *,
+    server: str,
+    origin: str,
+) -> bool:
+    """Whether the account can be the person's from ``origin``. Whoever has it by less gets another
+    one."""
+    owner = owners(connection, provider, [remote_id], server).get(remote_id)
+    if owner is None or owner.person_id == person_id:
+        return True
+    if not gives_way(owner.source, origin):
+        return False
+    displace(connection, provider, person_id, remote_id, server)
+    return True
+
+
 def link(
     connection: Connection,
     provider: str,
@@ -90,15 +111,11 @@ def link(
 ) -> bool:
     """Use an account of the person's own. ``origin``: proven, or claim where proof is not asked
     for. False: it belongs to somebody else. Who had it by less than a proof gets another one."""
-    owner = owners(connection, provider, [remote_id], server).get(remote_id)
-    foreign = owner is not None and owner.person_id != person_id
-    if owner is not None and foreign and not gives_way(owner.source, origin):
-        return False
     values = {"remote_user_id": remote_id, "origin": origin, "checked_at": None}
     try:
         with connection.begin_nested():
-            if foreign:
-                displace(connection, provider, person_id, remote_id, server)
+            if not take(connection, provider, person_id, remote_id, server=server, origin=origin):
+                return False
             done = connection.execute(of_person(provider, person_id, server).values(**values))
             if not done.rowcount:
                 row = {"provider": provider, "person_id": person_id, "display_name": ""}

@@ -32,7 +32,7 @@ from commweb.providers.rooms import (
     SetPicture,
     SetTopic,
 )
-from commweb.sync.choose_account import NAMED, Found, judge_found, never_named
+from commweb.sync.choose_account import EXTERNAL_ID, NAMED, Found, judge_found, never_named
 
 OWN = "@bot:sim"
 JOINED = ObservedMember("join", by_self=True)
@@ -105,7 +105,8 @@ class SimulatedServer:
     """Rooms and accounts; ``faults`` are raised by the next calls, ``calls`` counts them.
     ``older``: new rooms are of a version before 12. ``half_made``: room ids by creation key;
     ``deleting``: how often each coming deletion says that it is still going on. ``made``: the
-    accounts that the backend created; the others are other people's, or ``admins``'. ``down``:
+    accounts that the backend created; the others are other people's, or ``admins``'.
+    ``single_sign_on``: the accounts that it opens, by external id. ``down``:
     nothing is answered; ``answering``: whether it answers when it is asked whether it does."""
 
     def __init__(self, *, older: bool = False, name: str = "sim") -> None:
@@ -119,6 +120,7 @@ class SimulatedServer:
         self.suspended: set[str] = set()
         self.made: set[str] = set()
         self.admins: set[str] = set()
+        self.single_sign_on: dict[str, str] = {}
         self.faults: list[ProviderError | None] = []
         self.calls: list[str] = []
         self.uploads: list[bytes] = []
@@ -289,6 +291,10 @@ class SimulatedBackend(Backend):
                 deactivated="deactivated" in reason,
                 locked="locked" in reason,
             )
+        opened = self.server.single_sign_on.get(action.external_id or "")
+        if not action.theirs and opened not in (None, remote):
+            reason = "Their single sign-on opens another account."
+            return AccountFacts(str(opened), False, reason, existed=True, origin=EXTERNAL_ID)
         if remote not in self.server.accounts:
             if not action.make:
                 return AccountFacts(remote, False, "There is no such account.")
@@ -305,6 +311,9 @@ class SimulatedBackend(Backend):
                 reason = never_named(remote)
                 return AccountFacts(remote, False, reason, existed=True, admin=admin, origin=NAMED)
             return AccountFacts(remote, existed=True, admin=admin, origin=found)
+        if action.guessed and admin:
+            reason = never_named(remote)
+            return AccountFacts(remote, False, reason, existed=True, admin=admin, origin=NAMED)
         if action.rename and self.server.accounts[remote] in (action.last_name, ""):
             self.server.accounts[remote] = action.display_name
         return AccountFacts(remote, existed=True, admin=admin)

@@ -16,6 +16,7 @@ from commweb.errors import Refused
 from commweb.i18n import LazyText, lazy_gettext
 from commweb.net import NetworkPolicy
 from commweb.plain import PlainFields
+from commweb.providers.names import Names
 from commweb.providers.rooms import (
     AccountFacts,
     CloseDoor,
@@ -110,7 +111,7 @@ class Introduced:
     refreshed: bool = False
 
 
-class Backend:
+class Backend(Names):
     """A provider at work on rooms. One per worker thread and job; `close` when done.
 
     Every call may raise `commweb.errors.ProviderError`. What an error means is decided by the
@@ -120,22 +121,9 @@ class Backend:
     `Unreachable`.
     """
 
-    own_id: str = ""
-    """The acting account's remote user id."""
-    server_name: str = ""
-    """The connected server's own name."""
     before_request: Callable[[float], None] | None = None
     """Called just before each request with the seconds it may take; it raises when the room is
     not ours to work on any longer."""
-
-    def identify(self, username: str, taken: frozenset[str]) -> str:
-        """The remote user id for a person without a linked account, not one of ``taken``."""
-        raise NotImplementedError
-
-    def whereabouts(self, remote_user_id: str) -> str:
-        """Whose account it would be: ``here`` (this server's), ``elsewhere`` (another server's,
-        so that it can only be invited), or ``nowhere``: the text is no id at all."""
-        return "here"
 
     def highest_level(self) -> int:
         """The highest power level to give to people in a new room, so that the acting account
@@ -381,6 +369,11 @@ class Provider:
     def account_problem(self, remote_user_id: str) -> str | None:
         """Why this text cannot be the id of an account, as a sentence; None: it can."""
         return None
+
+    def names(self, own_id: str, server_name: str) -> Names:
+        """How accounts are named while ``own_id`` acts on that server; for pages, which do not
+        ask the server. Its `Backend` answers the same."""
+        return Names()
 
     def room_url(self, values: Mapping[str, Any], remote_id: str) -> str | None:
         """Where a person opens the room in a browser."""

@@ -193,8 +193,9 @@ class EnsureAccount(Action):
     ``make``: it may be created when there is none. ``rename``: commweb created it, so its display
     name follows the person's as long as nobody changed it; ``last_name`` is the one that commweb
     gave it last. ``theirs``: it is the person's by more than its name; an account that is there
-    and is not theirs is left alone, unless ``trust_names``. ``intended_at_seconds`` (since 1970):
-    when its name was written down to be created.
+    and is not theirs is left alone, unless ``trust_names``. ``guessed``: it is theirs by their
+    name only, or because they said so; a server administrator's is not given out for that.
+    ``intended_at_seconds`` (since 1970): when its name was written down to be created.
     """
 
     person_id: str
@@ -208,6 +209,7 @@ class EnsureAccount(Action):
     trust_names: bool = False
     intended_at_seconds: float | None = None
     last_name: str = ""
+    guessed: bool = False
 
     def sentence(self) -> str:
         return _("Make sure %(name)s has an account", name=self.display_name)

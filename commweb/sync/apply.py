@@ -26,6 +26,7 @@ from commweb.i18n import gettext as _
 from commweb.models import now
 from commweb.providers.base import Backend
 from commweb.providers.rooms import (
+    AccountFacts,
     Action,
     CloseDoor,
     CreateRoom,
@@ -42,6 +43,7 @@ from commweb.providers.rooms import (
     SetPicture,
     SetTopic,
 )
+from commweb.sync.choose_account import EXTERNAL_ID
 from commweb.sync.closing import Deletions
 from commweb.sync.leases import Lease
 from commweb.sync.progress import Progress
@@ -271,7 +273,7 @@ class Hands:
         if self._full is not None and not action.known:
             self._wait(action.person_id, self._full)
             return
-        facts = self._backend.ensure_account(action)
+        facts = self._theirs(action, self._backend.ensure_account(action))
         self._progress.looked_at(action, facts)
         if facts.note:
             self._progress.note(facts.note)
@@ -279,6 +281,22 @@ class Hands:
             self._made.add(action.person_id)
         if not facts.usable:
             self._refuse(action.person_id, facts.reason or _("The account cannot be used."))
+
+    def _theirs(self, action: EnsureAccount, facts: AccountFacts) -> AccountFacts:
+        """An account that the person's single sign-on opens, and somebody else has proven, is not
+        theirs: they get one that it does not open."""
+        other = facts.remote_user_id
+        if facts.origin != EXTERNAL_ID or other == action.remote_user_id:
+            return facts
+        if self._progress.takes(action.person_id, other, self._backend.server_name):
+            return facts
+        found = self._backend.ensure_account(replace(action, external_id=None))
+        note = _(
+            "The single sign-on of %(name)s already opens another account than %(user)s.",
+            name=action.display_name,
+            user=action.remote_user_id,
+        )
+        return replace(found, note=note)
 
     def _join(self, action: Join) -> None:
         if action.person_id in self._skip:

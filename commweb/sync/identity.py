@@ -16,6 +16,7 @@ from commweb.account_rows import AccountRecord, Owner
 from commweb.host import Person, Role
 from commweb.i18n import gettext as _
 from commweb.providers.base import Backend, Provider
+from commweb.providers.names import Names
 from commweb.providers.rooms import AccountFacts, ObservedRoom
 from commweb.sync.choose_account import (
     CLAIM,
@@ -30,6 +31,8 @@ from commweb.sync.choose_account import (
     REFUSED,
     TRUSTED_NAME,
     Candidate,
+    Choice,
+    Facts,
 )
 from commweb.sync.desired import LEVELS
 from commweb.sync.known import Target
@@ -40,12 +43,14 @@ __all__ = [
     "best_rank",
     "candidates",
     "capped",
+    "facts_of",
     "free_name",
     "host_named",
     "is_another_person",
     "is_there",
     "level_map",
     "name_of",
+    "replaces_one_that_works",
     "rules_of",
     "waits",
     "with_owner",
@@ -137,18 +142,18 @@ def host_named(person: Person, provider_id: str) -> str | None:
     return person.accounts.get(provider_id) or None
 
 
-def candidates(known: Knowledge, rules: Rules, backend: Backend) -> tuple[Candidate, ...]:
+def candidates(known: Knowledge, rules: Rules, names: Names) -> tuple[Candidate, ...]:
     """The accounts that may be the person's, as far as the admin's mode allows each kind."""
-    return tuple(_candidates(known, rules, backend))
+    return tuple(_candidates(known, rules, names))
 
 
-def _candidates(known: Knowledge, rules: Rules, backend: Backend) -> Iterator[Candidate]:
+def _candidates(known: Knowledge, rules: Rules, names: Names) -> Iterator[Candidate]:
     record = known.record
     source = record.source if record else ""
     if record and source in (PROVEN, LINKED, CLAIM, EXTERNAL_ID):
-        yield _checked(known, Candidate(record.remote_user_id, source), rules, backend)
+        yield _checked(known, Candidate(record.remote_user_id, source), rules, names)
     if known.named:
-        yield _checked(known, Candidate(known.named, HOST), rules, backend)
+        yield _checked(known, Candidate(known.named, HOST), rules, names)
     if rules.mode == "linked":
         return
     if record and record.made_user_id:
@@ -157,9 +162,9 @@ def _candidates(known: Knowledge, rules: Rules, backend: Backend) -> Iterator[Ca
         yield Candidate(record.remote_user_id, source)
 
 
-def _checked(known: Knowledge, candidate: Candidate, rules: Rules, backend: Backend) -> Candidate:
+def _checked(known: Knowledge, candidate: Candidate, rules: Rules, names: Names) -> Candidate:
     """Checked for form and server, for being one person's only, and by what looking at it gave."""
-    problem = _problem(known, candidate, rules, backend)
+    problem = _problem(known, candidate, rules, names)
     facts = known.found.get(candidate.user_id)
     if facts is None or problem:
         return replace(candidate, problem=problem)
@@ -167,9 +172,9 @@ def _checked(known: Knowledge, candidate: Candidate, rules: Rules, backend: Back
     return replace(candidate, problem=reason, admin=facts.admin)
 
 
-def _problem(known: Knowledge, candidate: Candidate, rules: Rules, backend: Backend) -> str:
+def _problem(known: Knowledge, candidate: Candidate, rules: Rules, names: Names) -> str:
     user = candidate.user_id
-    where = backend.whereabouts(user)
+    where = names.whereabouts(user)
     if where == "nowhere":
         return _("The account %(user)s given by the site is not a valid user ID.", user=user)
     if where == "elsewhere" and not rules.federate:
@@ -191,6 +196,39 @@ def with_owner(candidate: Candidate, person_id: str, used: Mapping[str, Owner]) 
     if owner is None or owner.person_id == person_id:
         return candidate
     return replace(candidate, owner=owner.person_id, owner_origin=owner.source)
+
+
+def facts_of(
+    known: Knowledge,
+    found: tuple[Candidate, ...],
+    used: Mapping[str, Owner],
+    rules: Rules,
+    own_id: str,
+    *,
+    waiting: str = "",
+) -> Facts:
+    """All that the choice goes by, for a sync and for a page alike. ``found``: the person's
+    `candidates`; ``used``: who has which of them; ``waiting``: what `waits` says."""
+    record = known.record
+    if known.may_get_new(rules):
+        found = (*found, Candidate(known.name or "", INTENDED))
+    works = record is not None and record.checked_at is not None
+    in_use = record.remote_user_id if record and works else None
+    return Facts(
+        tuple(with_owner(one, known.person.id, used) for one in found),
+        own_id=own_id,
+        in_use=None if record and record.origin in (NAMED, REFUSED) else in_use,
+        trust_names=rules.trust_names,
+        waits=waiting,
+    )
+
+
+def replaces_one_that_works(record: AccountRecord | None, pick: Choice) -> bool:
+    """Whether the host names another account than the one that works: it is looked at first."""
+    if record is None or pick.user_id is None or pick.origin != HOST:
+        return False
+    works = record.checked_at is not None or record.made_user_id is not None
+    return works and pick.user_id != record.remote_user_id
 
 
 def waits(known: Knowledge, rules: Rules) -> str:
@@ -244,9 +282,7 @@ def free_name(
     return None
 
 
-def is_another_person(
-    person: Person, record: AccountRecord, rules: Rules, backend: Backend
-) -> bool:
+def is_another_person(person: Person, record: AccountRecord, rules: Rules, names: Names) -> bool:
     """Whether the host gave the person's id to somebody else: neither the external id nor the
     name is the one that the account was created for."""
     same = person.external_id == record.external_id
@@ -256,7 +292,10 @@ def is_another_person(
     name = name_of(person, rules)
     if created is None or name is None:
         return False
-    plain = backend.identify(name, frozenset())
+    try:
+        plain = names.identify(name, frozenset())
+    except NotImplementedError:
+        return False  # left to the sync, which can tell
     return plain.rpartition(":")[0].lstrip("@") not in created
 
 

@@ -45,6 +45,7 @@ class Seat:
     trust_names: bool = False
     intended_at_seconds: float | None = None
     last_name: str = ""
+    guessed: bool = False
 
 
 @dataclass(frozen=True)

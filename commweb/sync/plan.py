@@ -269,6 +269,7 @@ def _account(seat: Seat) -> EnsureAccount:
         trust_names=seat.trust_names,
         intended_at_seconds=seat.intended_at_seconds,
         last_name=seat.last_name,
+        guessed=seat.guessed,
     )
 
 

@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from commweb.account_rows import found_out, store_accounts
+from commweb.accounts import take
 from commweb.database import Database
 from commweb.i18n import gettext as _
 from commweb.models import now
 from commweb.providers.rooms import AccountFacts, EnsureAccount
+from commweb.sync.choose_account import EXTERNAL_ID
 from commweb.sync.known import Applied, AppliedMember, Seat
 from commweb.sync.leases import Lease, awake_seconds
 from commweb.sync.records import fenced, now_surer, store_members, store_past
@@ -63,6 +65,19 @@ class Progress:
     def may_create(self, person_id: str) -> bool:
         """Whether the person's account is commweb's to create."""
         return person_id in self._creatable
+
+    def takes(self, person_id: str, remote_id: str, server: str) -> bool:
+        """Whether the account, which the person's single sign-on opens, is theirs. Whoever has it
+        by less gets another one. A transaction of its own."""
+        with self._database.write() as connection:
+            return take(
+                connection,
+                self._provider,
+                person_id,
+                remote_id,
+                server=server,
+                origin=EXTERNAL_ID,
+            )
 
     def is_in(self, person_id: str) -> bool:
         """Whether the person is recorded as inside."""

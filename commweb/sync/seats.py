@@ -36,15 +36,13 @@ from commweb.sync.account_choices import Choices, Learned
 from commweb.sync.choose_account import (
     CLAIM,
     CREATED,
-    HOST,
     INTENDED,
     LINKED,
     NAMED,
     PROVEN,
-    REFUSED,
+    TRUSTED_NAME,
     Candidate,
     Choice,
-    Facts,
     choose_account,
 )
 from commweb.sync.desired import DesiredMember, DesiredRoom
@@ -53,12 +51,13 @@ from commweb.sync.identity import (
     Rules,
     best_rank,
     candidates,
+    facts_of,
     free_name,
     host_named,
     is_another_person,
     is_there,
+    replaces_one_that_works,
     waits,
-    with_owner,
 )
 from commweb.sync.known import Seat, Target
 
@@ -254,33 +253,26 @@ class Seating:
     def _choice(
         self, known: Knowledge, found: tuple[Candidate, ...], used: Mapping[str, Owner]
     ) -> Choice:
-        record = known.record
-        if known.may_get_new(self.rules):
-            found = (*found, Candidate(known.name or "", INTENDED))
-        works = record is not None and record.checked_at is not None
-        in_use = record.remote_user_id if record and works else None
-        return choose_account(
-            Facts(
-                tuple(with_owner(one, known.person.id, used) for one in found),
-                own_id=self.backend.own_id,
-                in_use=None if record and record.origin in (NAMED, REFUSED) else in_use,
-                trust_names=self.rules.trust_names,
-                waits=waits(known, self.rules),
-            )
+        facts = facts_of(
+            known,
+            found,
+            used,
+            self.rules,
+            self.backend.own_id,
+            waiting=waits(known, self.rules),
         )
+        return choose_account(facts)
 
     def _doubtful(self, picks: Mapping[str, Choice], knowledge: list[Knowledge]) -> Iterator[str]:
         """What the host names in place of an account that works; and accounts that had a person's
-        name when they were last looked at, long ago."""
+        name, or were claimed, when they were last looked at, long ago."""
         for known in knowledge:
             record, pick = known.record, picks[known.person.id]
             if record is None:
                 continue
-            if record.origin == NAMED and not _fresh(record):
+            if record.origin in (NAMED, CLAIM) and not _fresh(record):
                 yield record.remote_user_id
-            works = record.checked_at is not None or record.made_user_id is not None
-            other = pick.user_id not in (None, record.remote_user_id)
-            if pick.user_id and works and other and pick.origin == HOST:
+            if pick.user_id and replaces_one_that_works(record, pick):
                 yield pick.user_id
 
     def _note(
@@ -292,7 +284,8 @@ class Seating:
             (choices.moved if record else choices.added).append(row)
         if record and person.external_id and record.external_id != person.external_id:
             choices.external_ids[person.id] = person.external_id
-        if record and record.origin == NAMED and record.remote_user_id in learned.found:
+        found = learned.found.get(record.remote_user_id) if record else None
+        if record and found and (record.origin == NAMED or _still_good(record, found)):
             choices.looked_again.append(person.id)
 
     def _row(
@@ -378,12 +371,18 @@ class Seating:
             trust_names=self.rules.trust_names,
             intended_at_seconds=intended.timestamp() if intended else None,
             last_name=record.display_name,
+            guessed=record.origin in (CLAIM, TRUSTED_NAME),
         )
 
 
 def _shown(person: Person) -> str:
     """The name as far as databases and homeservers keep it."""
     return person.display_name[:LONGEST_NAME]
+
+
+def _still_good(record: AccountRecord, found: AccountFacts) -> bool:
+    """Whether a claim can go on being used."""
+    return record.origin == CLAIM and found.usable and not found.admin
 
 
 def _fresh(record: AccountRecord) -> bool:
@@ -395,4 +394,5 @@ def _state(person: Person, record: AccountRecord, *, rename: bool) -> str:
         return "new" if rename else "stale"
     if rename and record.display_name != _shown(person):
         return "renamed"
-    return "known" if _fresh(record) else "stale"
+    # A claim is looked at before each room: nobody proved it.
+    return "known" if _fresh(record) and record.origin != CLAIM else "stale"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 
-from flask import Blueprint, abort, redirect, url_for
+from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from commweb import accounts, audit, places, proofs
@@ -16,7 +16,13 @@ from commweb.state import current_state
 from commweb.web.account_page import PasswordForm, done, people_of, show, trouble
 from commweb.web.effects import give_back
 from commweb.web.linking import cancel, confirm, link
-from commweb.web.own_account import Visit, provider_with_accounts, server_of, situation
+from commweb.web.own_account import (
+    Visit,
+    forget_namesake,
+    provider_with_accounts,
+    server_of,
+    situation,
+)
 from commweb.web.permissions import off_sentence, require_form
 from commweb.web.providers import pressed
 
@@ -61,7 +67,10 @@ def _own(view: View) -> Callable[[], ResponseReturnValue]:
         if provider is None:
             abort(404, description=_("Chat is not set up here yet."))
         require_form()
-        return view(Visit(state, provider, person, state.values(provider).values))
+        visit = Visit(state, provider, person, state.values(provider).values)
+        if request.method == "POST":
+            forget_namesake(visit)
+        return view(visit)
 
     return guarded
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import url_for
 
-from commweb.accounts import OWN_LINKS, AccountRecord, account_of, agreed
+from commweb.accounts import OWN_LINKS, AccountRecord, account_of, agreed, owners, retire
 from commweb.host import Permission, Person
 from commweb.i18n import gettext as _
 from commweb.places import Place, places
 from commweb.proofs import Pending, pending
 from commweb.providers.base import Provider
+from commweb.providers.names import Names
 from commweb.state import State
 from commweb.status import sentence
 from commweb.sync.choose_account import (
@@ -23,18 +24,26 @@ from commweb.sync.choose_account import (
     INTENDED,
     NAMED,
     PROVEN,
-    REFUSED,
-    Candidate,
     Choice,
-    Facts,
     choose_account,
 )
-from commweb.sync.identity import host_named, is_there
+from commweb.sync.identity import (
+    Knowledge,
+    Rules,
+    candidates,
+    facts_of,
+    host_named,
+    is_another_person,
+    is_there,
+    replaces_one_that_works,
+    rules_of,
+)
 
 __all__ = [
     "CourseLine",
     "Situation",
     "Visit",
+    "forget_namesake",
     "own_id_of",
     "provider_with_accounts",
     "server_of",
@@ -107,7 +116,9 @@ def situation(visit: Visit) -> Situation:
         agrees = bool(agreed(connection, provider, [person.id]))
         proof = pending(connection, provider, person.id)
         found = places(connection, provider, person.id)
-    choice = _choice(visit, record)
+    if _is_namesakes(visit, record):
+        record, proof = None, None
+    choice = _choice(visit, record, agrees=agrees)
     asks = choice.user_id is None and _asks(visit, record, agrees=agrees)
     account = None if asks else choice.user_id
     return Situation(
@@ -123,23 +134,56 @@ def situation(visit: Visit) -> Situation:
     )
 
 
-def _choice(visit: Visit, record: AccountRecord | None) -> Choice:
-    """What the last sync stored; and what the next one begins with, before there was one."""
-    own_id = own_id_of(visit)
-    linked_only = _mode(visit) == "linked"
-    found = []
-    if record is not None and record.origin != REFUSED:
-        mine = record.source in (*OWN_LINKS, HOST)
-        if mine or not linked_only:
-            found.append(Candidate(record.remote_user_id, record.source))
-        if record.made_user_id and not linked_only:
-            found.append(Candidate(record.made_user_id, CREATED))
-    named = host_named(visit.person, visit.provider.id)
-    if named and (record is None or record.source in (NAMED, INTENDED, REFUSED)):
-        problem = visit.provider.account_problem(named) or ""
-        found.append(Candidate(named, HOST, problem))
-    trust = visit.values.get("existing_accounts") == "trust"
-    return choose_account(Facts(tuple(found), own_id, trust_names=trust))
+def _choice(visit: Visit, record: AccountRecord | None, *, agrees: bool) -> Choice:
+    """By the rule of a sync, as far as no server has to be asked: what the host names in place of
+    an account that works is looked at by the next sync, and a name for a new account is made up
+    there."""
+    rules, names, provider = _rules(visit), _names(visit), visit.provider.id
+    wished = record is not None and record.source == INTENDED
+    known = Knowledge(
+        visit.person,
+        record,
+        willing=not _asks(visit, record, agrees=agrees),
+        named=host_named(visit.person, provider),
+        name=record.remote_user_id if record and wished else None,
+    )
+
+    def chosen(known: Knowledge) -> Choice:
+        found = candidates(known, rules, names)
+        ids = {candidate.user_id for candidate in found}
+        with visit.state.database.read() as connection:
+            used = owners(connection, provider, ids, names.server_name)
+        return choose_account(facts_of(known, found, used, rules, names.own_id))
+
+    choice = chosen(known)
+    if replaces_one_that_works(record, choice):
+        return chosen(replace(known, named=None))
+    return choice
+
+
+def _is_namesakes(visit: Visit, record: AccountRecord | None) -> bool:
+    """Whether the account is of somebody else, who had the person's id before."""
+    if record is None:
+        return False
+    return is_another_person(visit.person, record, _rules(visit), _names(visit))
+
+
+def forget_namesake(visit: Visit) -> None:
+    """Before the person changes anything: nothing of somebody else's is theirs."""
+    provider, person_id, server = visit.provider.id, visit.person.id, server_of(visit)
+    with visit.state.database.read() as connection:
+        record = account_of(connection, provider, person_id, server)
+    if _is_namesakes(visit, record):
+        with visit.state.database.write() as connection:
+            retire(connection, person_id)
+
+
+def _rules(visit: Visit) -> Rules:
+    return rules_of(visit.provider, visit.values)
+
+
+def _names(visit: Visit) -> Names:
+    return visit.provider.names(own_id_of(visit), server_of(visit))
 
 
 def _needs_proof(visit: Visit, record: AccountRecord | None, choice: Choice) -> bool:
@@ -160,7 +204,7 @@ def _mode(visit: Visit) -> str:
 
 
 def _asks(visit: Visit, record: AccountRecord | None, *, agrees: bool) -> bool:
-    wanted = bool(visit.values.get("ask_consent")) and _mode(visit) == "create"
+    wanted = _rules(visit).ask_consent and _mode(visit) == "create"
     return wanted and not agrees and not is_there(record)
 
 

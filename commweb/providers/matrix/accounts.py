@@ -113,6 +113,9 @@ class Accounts:
     def _there(self, action: EnsureAccount, user: User) -> AccountFacts:
         """An account that exists: whose it is, by what commweb knows and what it shows."""
         facts = _facts(user)
+        if action.theirs and action.guessed and user.admin:
+            reason = never_named(user.user_id)
+            return replace(facts, usable=False, reason=reason, origin=NAMED)
         if action.theirs:
             return self._renamed(action, user, facts) if facts.usable else facts
         origin = judge_found(self._found(action, user), trust_names=action.trust_names)

@@ -14,10 +14,10 @@ from commweb.errors import ProviderError, Refused, Unreachable
 from commweb.i18n import gettext as _
 from commweb.net import Door
 from commweb.providers.base import Backend
-from commweb.providers.matrix import identifiers
 from commweb.providers.matrix.accounts import Accounts, local_only
 from commweb.providers.matrix.client import MatrixClient
 from commweb.providers.matrix.creating import RoomMaker
+from commweb.providers.matrix.identifiers import MatrixNames, is_on, server_name_of
 from commweb.providers.matrix.levels import OWN_LEVEL, changed_levels, smaller_levels
 from commweb.providers.matrix.own_rooms import OwnRooms, gone
 from commweb.providers.matrix.rooms import NewRoomRules, creators_are_unlisted, observed
@@ -58,7 +58,7 @@ class Acting:
     server_name: str
 
 
-class MatrixBackend(Backend):
+class MatrixBackend(MatrixNames, Backend):
     """One thread's work as the acting account. ``door`` is closed with it."""
 
     def __init__(
@@ -73,7 +73,7 @@ class MatrixBackend(Backend):
         self._client = client
         self._door = door
         self._acting = acting
-        self.own_id, self.server_name = acting.user_id, acting.server_name
+        super().__init__(acting.user_id, acting.server_name)
         self._accounts = Accounts(
             client, acting.server_name, rules.federate, sso_provider_id, acting.user_id
         )
@@ -83,17 +83,8 @@ class MatrixBackend(Backend):
     def close(self) -> None:
         self._door.close()
 
-    def identify(self, username: str, taken: frozenset[str]) -> str:
-        return identifiers.user_id(username, self._acting.server_name, taken)
-
-    def whereabouts(self, remote_user_id: str) -> str:
-        if identifiers.user_id_problem(remote_user_id) is not None:
-            return "nowhere"
-        local = identifiers.is_on(remote_user_id, self._acting.server_name)
-        return "here" if local else "elsewhere"
-
     def home_of(self, remote_user_id: str) -> str:
-        return identifiers.server_name_of(remote_user_id)
+        return server_name_of(remote_user_id)
 
     def answers(self) -> bool:
         try:
@@ -143,7 +134,7 @@ class MatrixBackend(Backend):
 
     def join(self, room: RoomRef, action: Join) -> None:
         room_id, name = _id_of(room), action.remote_user_id
-        local = identifiers.is_on(name, self._acting.server_name)
+        local = is_on(name, self._acting.server_name)
         invite = action.by_invitation or not local
         put = self._client.invite if invite else self._client.admin_join
         try:

@@ -13,8 +13,10 @@ import re
 import unicodedata
 
 from commweb.i18n import gettext as _
+from commweb.providers.names import Names
 
 __all__ = [
+    "MatrixNames",
     "is_on",
     "localpart",
     "room_alias",
@@ -69,6 +71,21 @@ def user_id(username: str, server_name: str, taken: frozenset[str]) -> str:
         if candidate not in taken:
             return candidate
     raise ValueError("No free Matrix user id was found.")
+
+
+class MatrixNames(Names):
+    """The Matrix user ids of one homeserver; without its name: what can be said of any."""
+
+    def __init__(self, own_id: str, server_name: str) -> None:
+        self.own_id, self.server_name = own_id, server_name
+
+    def identify(self, username: str, taken: frozenset[str]) -> str:
+        return user_id(username, self.server_name, taken)
+
+    def whereabouts(self, remote_user_id: str) -> str:
+        if user_id_problem(remote_user_id) is not None:
+            return "nowhere"
+        return "here" if is_on(remote_user_id, self.server_name) else "elsewhere"
 
 
 def localpart(username: str, room: int = MAX_BYTES) -> str:

@@ -27,12 +27,13 @@ from commweb.providers.matrix import public
 from commweb.providers.matrix.backend import MatrixBackend
 from commweb.providers.matrix.checks import NO_LIMITS, check
 from commweb.providers.matrix.discovery import named_homeserver, use_instead
-from commweb.providers.matrix.identifiers import user_id_problem
+from commweb.providers.matrix.identifiers import MatrixNames, user_id_problem
 from commweb.providers.matrix.people import MatrixPeople
 from commweb.providers.matrix.rooms import NewRoomRules
 from commweb.providers.matrix.session import HOME_SERVER_URL, HomeserverSession
 from commweb.providers.matrix.transport import Transport
 from commweb.providers.matrix.visiting import end, introduce, not_an_administrator
+from commweb.providers.names import Names
 from commweb.settings import Setting
 
 if TYPE_CHECKING:
@@ -212,6 +213,9 @@ class MatrixProvider(Provider):
 
     def account_problem(self, remote_user_id: str) -> str | None:
         return user_id_problem(remote_user_id)
+
+    def names(self, own_id: str, server_name: str) -> Names:
+        return MatrixNames(own_id, server_name)
 
     def room_url(self, values: Mapping[str, Any], remote_id: str) -> str | None:
         base = str(values.get(ELEMENT_WEB_URL) or "")

@@ -260,6 +260,27 @@ def test_nobody_elses_account_and_no_administrators_is_renamed(
     assert written(http) == []
 
 
+@pytest.mark.parametrize("admin", [True, False])
+def test_a_guess_is_never_a_server_administrators_account(
+    http: Http, backend: Backend, admin: bool
+) -> None:
+    http.on("GET", USER, user(admin=admin))
+    facts = backend.ensure_account(account(theirs=True, guessed=True, rename=False, known=True))
+    assert (facts.usable, facts.origin) == ((False, "named") if admin else (True, ""))
+    assert written(http) == []
+
+
+def test_pages_and_syncs_name_accounts_alike(stored: Stored) -> None:
+    backend = MatrixProvider().backend(stored.context())
+    names = MatrixProvider().names(backend.own_id, backend.server_name)
+    for text in (ANNA, "@anna:other.example", "anna", "", "@a b:hs.example", f"@{'a' * 300}:x"):
+        assert names.whereabouts(text) == backend.whereabouts(text)
+    for name in ("Anna", "_x", "12", "a" * 300, "Ä/"):
+        assert names.identify(name, frozenset()) == backend.identify(name, frozenset())
+    assert (names.own_id, names.server_name) == (BOT, "hs.example")
+    backend.close()
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_an_account_that_vanished_is_created_again(
     http: Http, backend: Backend, known: bool
