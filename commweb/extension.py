@@ -160,18 +160,24 @@ class CommWeb:
     def consequences(
         self, course_id: str, *, group_id: str | None = None, deleted: bool = True
     ) -> Consequences | None:
-        """What deleting the course (or, ``deleted`` False, leaving its rooms), or deleting one of
-        its groups, does to people, for the host's own confirming page; None: nothing that has to
-        be asked. From the record: the homeserver is not asked.
-        ``{% include "commweb/consequences.html" %}`` draws it."""
+        """What deleting the course, or one of its groups (``group_id``), does to people, for the
+        host's own confirming page; None: nothing that has to be asked. ``deleted`` False: what
+        becomes of the rooms that it has now when it leaves them, and is still there; deleting it
+        closes the rooms that it left before and that wait for a confirmation, too.
+
+        From the record: the homeserver is not asked. ``{% include "commweb/consequences.html" %}``
+        draws it. Where ``deletes_messages`` is true, have the course's short name typed."""
         require_id(course_id)
+        if group_id is not None:
+            require_id(group_id)
         state = current_state()
         with state.database.read() as connection:
-            if group_id is None:
-                return consequences_of(state, connection, course_id)
-            require_id(group_id)
             return consequences_of(
-                state, connection, course_id, lambda row: row.group_id == group_id
+                state,
+                connection,
+                course_id,
+                lambda row: group_id in (None, row.group_id),
+                deleted=deleted and group_id is None,
             )
 
     def navigation(self, person: Person | None) -> tuple[MenuItem, ...]:

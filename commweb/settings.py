@@ -64,15 +64,19 @@ class Settings:
     def read(self, scope: str, schema: Iterable[Setting]) -> Values:
         """Every key of ``schema`` in ``scope``; a key never saved has its default."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(
-                    SettingRow.key,
-                    SettingRow.value,
-                    SettingRow.version,
-                    SettingRow.updated_at,
-                    SettingRow.updated_by,
-                ).where(SettingRow.scope == scope)
-            ).all()
+            return self.read_in(connection, scope, schema)
+
+    def read_in(self, connection: Connection, scope: str, schema: Iterable[Setting]) -> Values:
+        """`read`, as part of the caller's transaction."""
+        rows = connection.execute(
+            select(
+                SettingRow.key,
+                SettingRow.value,
+                SettingRow.version,
+                SettingRow.updated_at,
+                SettingRow.updated_by,
+            ).where(SettingRow.scope == scope)
+        ).all()
         stored = {row.key: row for row in rows}
         head = stored.get("")
         values = {

@@ -19,8 +19,12 @@ Options = Mapping[str, Mapping[str, Any]]
 NOTHING: Options = MappingProxyType({})
 
 
-def choice_of(connection: Connection, course_id: str) -> Choice | None:
-    """What the course chose, with the options kept for the chosen provider."""
+def choice_of(connection: Connection, course_id: str, *, lock: bool = False) -> Choice | None:
+    """What the course chose, with the options kept for the chosen provider. ``lock``: nobody
+    chooses anything else before the transaction ends."""
+    if lock:
+        chosen = select(CourseChoice.course_id).where(CourseChoice.course_id == course_id)
+        connection.execute(chosen.with_for_update())
     row = connection.execute(
         select(
             CourseChoice.provider,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,11 +15,14 @@ from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
 from commweb.models import CourseChoice, MemberRow, RoomRow
 from commweb.plain import PlainFields
-from commweb.state import State
+from commweb.servers import here
+from commweb.state import State, provider_scope
 
-__all__ = ["Consequences", "consequences_of"]
+__all__ = ["DELETE_ROOM", "INSIDE", "Consequences", "consequences_of"]
 
 INSIDE = ("adding", "in", "invited")
+PLAIN_RULE = "remove_members"
+DELETE_ROOM = "delete_room"
 Row = Any
 
 
@@ -28,7 +31,8 @@ class Consequences(PlainFields):
     """What happens to people, for a page that asks first.
 
     ``people`` would be removed from ``rooms`` (names), and the messages of ``deleted_rooms``
-    (names) are deleted for good; ``as_of``: when the record was last confirmed (aware UTC).
+    (names) are deleted for good, with ``guests`` whom no course put there; ``as_of``: when the
+    record was last confirmed (aware UTC).
     ``sentences`` say it, ``button`` is what the confirming button says. ``key`` names exactly
     this: a confirmation sent with another one is for something else.
     """
@@ -41,6 +45,7 @@ class Consequences(PlainFields):
     button: str
     key: str
     room_ids: tuple[int, ...] = ()
+    guests: int = 0
 
     @property
     def deletes_messages(self) -> bool:
@@ -53,20 +58,28 @@ def consequences_of(
     connection: Connection,
     course_id: str,
     closes: Callable[[Row], bool] = lambda _row: True,
+    *,
+    deleted: bool = False,
+    lock: bool = False,
 ) -> Consequences | None:
     """What closing the rooms does for which ``closes`` (given a row with ``provider`` and
-    ``group_id``) is true; None: nobody is in them, and no messages are deleted."""
-    rows = [row for row in _rooms(connection, course_id) if closes(row)]
-    rows = [row for row in rows if _rule(state, row) != "leave"]
-    doomed = [row for row in rows if row.remote_id and _deletes(state, row)]
+    ``group_id``) is true; None: nobody is in them, and no messages are deleted.
+
+    ``deleted``: the course is, so that nobody is asked about the rooms that it left before and
+    that still wait for a confirmation. ``lock``: what was read stays true until the transaction
+    ends."""
+    rows = [row for row in _rooms(connection, course_id, deleted=deleted, lock=lock) if closes(row)]
+    rules = {row.provider: _rule(state, connection, row.provider) for row in rows}
+    rows = [row for row in rows if rules[row.provider] != "leave"]
     people = _people(connection, [row.id for row in rows])
+    there = [row for row in rows if row.remote_id]
+    doomed = [row for row in there if _deletes(rules, row)]
     if not people and not doomed:
         return None
-    concerned = [row for row in rows if row.remote_id]
-    return _said(concerned, doomed, people)
+    return _said(there, doomed, people)
 
 
-def _rooms(connection: Connection, course_id: str) -> Sequence[Row]:
+def _rooms(connection: Connection, course_id: str, *, deleted: bool, lock: bool) -> Sequence[Row]:
     query = (
         select(
             RoomRow.id,
@@ -75,60 +88,105 @@ def _rooms(connection: Connection, course_id: str) -> Sequence[Row]:
             RoomRow.remote_id,
             RoomRow.made_by_us,
             RoomRow.synced_at,
+            RoomRow.guests,
             func.coalesce(RoomRow.name, CourseChoice.course_name, RoomRow.course_id).label("name"),
         )
         .join(CourseChoice, CourseChoice.course_id == RoomRow.course_id, isouter=True)
-        .where(RoomRow.course_id == course_id, RoomRow.wanted)
+        .where(RoomRow.course_id == course_id, here(), RoomRow.course_gone != "reported")
         .order_by(RoomRow.group_id, RoomRow.id)
     )
+    if not deleted:
+        query = query.where(RoomRow.wanted)
+    if lock:
+        # The worker writes a room before its members, so that those stay as they are, too.
+        rooms = select(RoomRow.id).where(RoomRow.course_id == course_id).order_by(RoomRow.id)
+        connection.execute(rooms.with_for_update())
     return connection.execute(query).all()
 
 
-def _rule(state: State, row: Row) -> str:
+def _rule(state: State, connection: Connection, provider_id: str) -> str:
     """What is done to a room that is no longer wanted."""
-    provider = state.registry.get(row.provider)
-    values = state.values(provider).values if provider else {}
-    return str(values.get("closing_rule", "remove_members"))
+    provider = state.registry.get(provider_id)
+    if provider is None:
+        return PLAIN_RULE
+    read = state.settings.read_in(connection, provider_scope(provider_id), provider.settings)
+    return str(read.values.get("closing_rule", PLAIN_RULE))
 
 
-def _deletes(state: State, row: Row) -> bool:
-    return bool(row.made_by_us) and _rule(state, row) == "delete_room"
+def _deletes(rules: Mapping[str, str], row: Row) -> bool:
+    return bool(row.made_by_us) and rules[row.provider] == DELETE_ROOM
 
 
-def _people(connection: Connection, room_ids: Sequence[int]) -> frozenset[str]:
-    query = select(MemberRow.person_id).where(
+def _people(connection: Connection, room_ids: Sequence[int]) -> frozenset[tuple[int, str]]:
+    """Who is in these rooms: (room id, person id)."""
+    query = select(MemberRow.room_id, MemberRow.person_id).where(
         MemberRow.room_id.in_(room_ids), MemberRow.state.in_(INSIDE)
     )
-    return frozenset(connection.execute(query).scalars())
+    return frozenset((row[0], row[1]) for row in connection.execute(query))
 
 
-def _said(rows: Sequence[Row], doomed: Sequence[Row], people: frozenset[str]) -> Consequences:
-    names = tuple(row.name for row in rows)
-    count = len(people)
-    sentences = []
-    if count:
-        sentences.append(
-            ngettext(
-                "%(count)d person will be removed from %(rooms)s.",
-                "%(count)d people will be removed from %(rooms)s.",
-                count,
-                rooms=", ".join(f"“{name}”" for name in names),
-            )
-        )
-    if doomed:
-        sentences.append(_("The messages in these rooms are deleted for good."))
-    if doomed and not count:
-        button = _("Delete the messages")
-    else:
-        button = ngettext("Remove %(count)d person", "Remove %(count)d people", count)
-    named = json.dumps([[row.id for row in rows], sorted(people), [row.id for row in doomed]])
+def _said(
+    there: Sequence[Row], doomed: Sequence[Row], people: frozenset[tuple[int, str]]
+) -> Consequences:
+    inside = {room_id for room_id, _person in people}
+    names = tuple(row.name for row in there if row.id in inside)
+    persons = frozenset(person for _room, person in people)
+    guests = sorted({guest["id"] for row in doomed for guest in row.guests or ()})
+    named = [
+        [row.id for row in there],
+        sorted(persons),
+        [row.id for row in doomed],
+        guests,
+    ]
     return Consequences(
-        people=count,
+        people=len(persons),
         rooms=names,
         deleted_rooms=tuple(row.name for row in doomed),
-        as_of=min((row.synced_at for row in rows if row.synced_at), default=None),
-        sentences=tuple(sentences),
-        button=button,
-        key=hashlib.sha256(named.encode()).hexdigest()[:16],
-        room_ids=tuple(row.id for row in rows),
+        as_of=min((row.synced_at for row in there if row.synced_at), default=None),
+        sentences=tuple(_sentences(names, doomed, len(persons), len(guests))),
+        button=_button(len(persons), deletes=bool(doomed)),
+        key=hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16],
+        room_ids=tuple(row.id for row in there),
+        guests=len(guests),
     )
+
+
+def _sentences(
+    names: Sequence[str], doomed: Sequence[Row], count: int, guests: int
+) -> Iterator[str]:
+    if count:
+        yield ngettext(
+            "%(count)d person will be removed from %(rooms)s.",
+            "%(count)d people will be removed from %(rooms)s.",
+            count,
+            rooms=_quoted(names),
+        )
+    if guests:
+        yield ngettext(
+            "%(count)d guest will be removed, too.",
+            "%(count)d guests will be removed, too.",
+            guests,
+        )
+    if not doomed:
+        return
+    lost = [row.name for row in doomed]
+    if len(names) == 1 and lost == list(names):
+        yield _("Its messages are deleted for good.")
+    else:
+        yield _("The messages of %(rooms)s are deleted for good.", rooms=_quoted(lost))
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"“{name}”" for name in names)
+
+
+def _button(count: int, *, deletes: bool) -> str:
+    if deletes and not count:
+        return _("Delete the messages")
+    if deletes:
+        return ngettext(
+            "Remove %(count)d person and delete the messages",
+            "Remove %(count)d people and delete the messages",
+            count,
+        )
+    return ngettext("Remove %(count)d person", "Remove %(count)d people", count)

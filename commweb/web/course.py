@@ -109,11 +109,14 @@ def save(course_id: str) -> ResponseReturnValue:
         return _page(state, course, form, 422)
     actor = acting_person(state).id
     give_back(state)
-    with state.database.read() as connection:
+    # One transaction: what is confirmed is what was shown, whatever happens to the rooms meanwhile.
+    with state.database.write() as connection:
         follows = _what_closes(state, connection, course, form)
-    if follows is not None and (problem := _unconfirmed(course, follows)) is not None:
+        problem = _unconfirmed(course, follows) if follows is not None else None
+        if problem is None:
+            _store(connection, course, form, actor, follows)
+    if problem is not None:
         return _page(state, course, form, 422, follows=follows, problem=problem)
-    _store(state, course, form, actor, follows)
     state.wake()
     flash(_("Changes saved"), "success")
     return redirect(url_for("commweb.course.edit", course_id=course_id), 303)
@@ -124,7 +127,7 @@ def _what_closes(
 ) -> Consequences | None:
     """What the choice does to people who are in rooms now; None: nobody leaves any."""
     provider = form.main.provider.data
-    stored = choice_of(connection, course.id)
+    stored = choice_of(connection, course.id, lock=True)
     mode = form.group_values().get("room_mode", stored.room_mode if stored else "course")
     grouped = form.groups is not None
 
@@ -135,7 +138,7 @@ def _what_closes(
             return mode == "course"
         return mode == "groups" and grouped
 
-    return consequences_of(state, connection, course.id, closes)
+    return consequences_of(state, connection, course.id, closes, lock=True)
 
 
 def _unconfirmed(course: Course, follows: Consequences) -> str | None:
@@ -151,30 +154,29 @@ def _unconfirmed(course: Course, follows: Consequences) -> str | None:
 
 
 def _store(
-    state: State,
+    connection: Connection,
     course: Course,
     form: CommunicationForm,
     actor: str,
     follows: Consequences | None,
 ) -> None:
     provider = form.main.provider.data
-    with state.database.write() as connection:
-        store_choice(
-            connection,
-            course.id,
-            course.full_name,
-            provider=provider,
-            options=form.options(),
-            **form.group_values(),
-        )
-        append(connection, [course.id])
-        closing = follows.room_ids if follows is not None else ()
-        withdraw(connection, course.id, closing)
-        confirm_choice(connection, closing)
-        audit.record(
-            connection,
-            actor=actor,
-            action="course.saved",
-            subject=course.id,
-            detail={"provider": provider},
-        )
+    store_choice(
+        connection,
+        course.id,
+        course.full_name,
+        provider=provider,
+        options=form.options(),
+        **form.group_values(),
+    )
+    append(connection, [course.id])
+    closing = follows.room_ids if follows is not None else ()
+    withdraw(connection, course.id, closing)
+    confirm_choice(connection, closing)
+    audit.record(
+        connection,
+        actor=actor,
+        action="course.saved",
+        subject=course.id,
+        detail={"provider": provider},
+    )

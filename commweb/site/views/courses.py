@@ -16,6 +16,7 @@ from commweb.site.forms import CourseForm, NewCourseForm
 from commweb.site.images import CheckedImage
 from commweb.site.login import administrators, signed_in, somebody
 from commweb.site.models import Course, GroupMode, Picture
+from commweb.site.views.asking import ask
 from commweb.site.views.course_page import course_page
 from commweb.site.views.reach import editable, viewable
 
@@ -124,18 +125,15 @@ def _set_picture(course: Course, image: CheckedImage) -> None:
 @administrators
 def delete(course_id: int) -> ResponseReturnValue:
     course = db.get_or_404(Course, course_id)
-    follows = comm.consequences(str(course.id))
-    typed = request.form.get("confirmed_name", "").strip()
-    confirmed = not (follows and follows.deletes_messages) or typed == course.short_name
-    if request.method == "POST" and confirmed:
+    question = ask(course)
+    if question.answered:
         comm.course_deleted(str(course.id))
         db.session.delete(course)
         db.session.commit()
         flash(_('Course "%(name)s" was deleted.', name=course.full_name), "success")
         return redirect(url_for("courses.index"), 303)
-    wrong = request.method == "POST"
-    page = render_template("courses/delete.html", course=course, follows=follows, wrong=wrong)
-    return page, 422 if wrong else 200
+    page = render_template("courses/delete.html", course=course, question=question)
+    return page, 422 if question.problem else 200
 
 
 @blueprint.get("/courses/<int:course_id>/image")

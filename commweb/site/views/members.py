@@ -12,6 +12,7 @@ from commweb.site.access import may_edit, visible_enrolments
 from commweb.site.forms import AddToGroupForm, EnrolForm, GroupForm
 from commweb.site.login import signed_in, somebody
 from commweb.site.models import Course, Enrolment, Group, Role, User
+from commweb.site.views.asking import ask
 from commweb.site.views.course_page import PageForms, course_page, enrollable
 from commweb.site.views.reach import editable
 from commweb.site.views.undo import LONGEST_OFFER, make_offer, read_offer
@@ -133,15 +134,12 @@ def remove_from_group(course_id: int, group_id: int, enrolment_id: int) -> Respo
 def delete_group(course_id: int, group_id: int) -> ResponseReturnValue:
     course = editable(course_id)
     group = _group(course, group_id)
-    follows = comm.consequences(str(course_id), group_id=str(group_id))
-    typed = request.form.get("confirmed_name", "").strip()
-    confirmed = not (follows and follows.deletes_messages) or typed == course.short_name
-    if request.method != "POST" or not confirmed:
-        wrong = request.method == "POST"
+    question = ask(course, group_id)
+    if not question.answered:
         page = render_template(
-            "courses/delete_group.html", course=course, group=group, follows=follows, wrong=wrong
+            "courses/delete_group.html", course=course, group=group, question=question
         )
-        return page, 422 if wrong else 200
+        return page, 422 if question.problem else 200
     name = group.name
     comm.group_deleted(str(course_id), str(group_id))
     db.session.delete(group)

@@ -10,6 +10,7 @@ from typing import Any
 from itsdangerous import URLSafeTimedSerializer
 
 from commweb.names_taken import Taken, key_of
+from commweb.site import comm
 from commweb.sync.confirming import gone_key, held_key
 from commweb.sync.guard import ROOM_GONE
 from tests.unit.doors.planted import (
@@ -154,6 +155,21 @@ def _undo(world: World) -> dict[str, str]:
     return {"offer": str(serializer.dumps(what))}
 
 
+def _deletion(world: World) -> dict[str, str]:
+    return _confirming(world)
+
+
+def _group_deletion(world: World) -> dict[str, str]:
+    return _confirming(world, str(world.ids["group_id"]))
+
+
+def _confirming(world: World, group_id: str | None = None) -> dict[str, str]:
+    """The key of what the page shows."""
+    with world.app.app_context():
+        follows = comm.consequences(str(world.ids["course_id"]), group_id=group_id)
+    return {"confirmed": follows.key} if follows else {}
+
+
 def _person(_world: World) -> dict[str, str]:
     return {"full_name": "Nina New", "username": "nina", "password": NEW_PASSWORD}
 
@@ -223,7 +239,7 @@ TABLE = (
     Row("GET", f"{COURSE}/edit", TEACHERS),
     Row("POST", f"{COURSE}/edit", TEACHERS_POST, typed=_edited),
     Row("GET", f"{COURSE}/delete", ADMINS),
-    Row("POST", f"{COURSE}/delete", ADMINS_POST),
+    Row("POST", f"{COURSE}/delete", ADMINS_POST, typed=_deletion),
     Row("GET", f"{COURSE}/image", MEMBERS),
     Row("POST", f"{COURSE}/enrol", TEACHERS_POST, typed=_enrolled),
     Row("POST", f"{COURSE}/enrolments/<int:enrolment_id>/remove", TEACHERS_POST),
@@ -236,7 +252,7 @@ TABLE = (
         TEACHERS_POST,
     ),
     Row("GET", f"{COURSE}/groups/<int:group_id>/delete", TEACHERS),
-    Row("POST", f"{COURSE}/groups/<int:group_id>/delete", TEACHERS_POST),
+    Row("POST", f"{COURSE}/groups/<int:group_id>/delete", TEACHERS_POST, typed=_group_deletion),
     Row("GET", "/people", ADMINS),
     Row("POST", "/people", ADMINS_POST, typed=_person),
     Row("GET", "/people/<int:person_id>/edit", ADMINS),
