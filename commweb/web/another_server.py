@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import redirect, render_template, request, url_for
@@ -27,7 +28,7 @@ from commweb.web.permissions import acting_person
 from commweb.web.providers import pressed
 from commweb.web.saving import save_tried
 
-__all__ = ["AnotherServerPages", "wait_for_confirmation"]
+__all__ = ["AnotherServerPages", "wait_for_confirmation", "wait_with"]
 
 
 def wait_for_confirmation(
@@ -35,8 +36,25 @@ def wait_for_confirmation(
 ) -> ResponseReturnValue:
     """Keep the tokens and the form for ten minutes, and ask."""
     values = form.plain_values(provider.settings)
-    waiting_for(state, provider, person_id).put(packed(tried, values, int(form.version.data)))
+    return wait_with(state, provider, person_id, tried, values, int(form.version.data))
+
+
+def wait_with(  # noqa: PLR0917  (whose, and all that waits)
+    state: State,
+    provider: Provider,
+    person_id: str,
+    tried: Tried,
+    values: Mapping[str, Any],
+    version: int,
+) -> ResponseReturnValue:
+    """`wait_for_confirmation`, without the form."""
+    waiting_for(state, provider, person_id).put(packed(tried, values, version))
     return redirect(url_for(f"commweb.{provider.id}.another_server"), 303)
+
+
+def _tokens(kept: tuple[str, dict[str, Any]] | None) -> tuple[str, dict[str, Any]] | None:
+    """What waits, if it is tokens: other changes wait in the same place for another page."""
+    return None if kept is None or "tokens" not in kept[1] else kept
 
 
 class AnotherServerPages:
@@ -48,7 +66,7 @@ class AnotherServerPages:
     def show(self) -> ResponseReturnValue:
         """What follows, with numbers; without anything that waits, back to the settings."""
         state = current_state()
-        kept = waiting_for(state, self.provider, acting_person(state).id).read()
+        kept = _tokens(waiting_for(state, self.provider, acting_person(state).id).read())
         if kept is None:
             flash(_("Nothing waits for a confirmation. Enter the tokens again."), "info")
             return self._settings()
@@ -68,7 +86,7 @@ class AnotherServerPages:
         person = acting_person(state)
         give_back(state)
         waiting = waiting_for(state, self.provider, person.id)
-        kept = waiting.read()
+        kept = _tokens(waiting.read())
         if kept is None or kept[0] != request.form.get("key"):
             flash(_("Nothing waits for a confirmation. Enter the tokens again."), "warning")
             return self._settings()

@@ -108,6 +108,7 @@ def packed(tried: Tried, values: Mapping[str, Any], version: int) -> dict[str, A
     """For `Waiting`: the tokens, and the form they came with."""
     left = None if tried.expires_at is None else (tried.expires_at - now()).total_seconds()
     return {
+        "tokens": True,
         "access": tried.access.reveal() if tried.access else None,
         "refresh": tried.refresh.reveal() if tried.refresh else None,
         "ends": None if left is None else (now() + timedelta(seconds=left)).isoformat(),

@@ -26,7 +26,7 @@ from commweb.provisioning import end_replaced
 from commweb.state import State, current_state, provider_scope
 from commweb.web.another_server import AnotherServerPages, wait_for_confirmation
 from commweb.web.connecting import after_saving, introduced
-from commweb.web.consequences import Consequences, consequences
+from commweb.web.consequences import consequences
 from commweb.web.effects import (
     fill_in_address,
     find,
@@ -36,6 +36,7 @@ from commweb.web.effects import (
     problem_sentence,
 )
 from commweb.web.flashes import flash
+from commweb.web.pending_changes import ChangesPages, wait_for_answer
 from commweb.web.permissions import acting_person, require
 from commweb.web.provider_secrets import keeps_secrets
 from commweb.web.provider_sign_in import SignInPages
@@ -56,6 +57,7 @@ def build(provider: Provider, form_class: type[SettingsForm]) -> Blueprint:
     pages = ProviderPages(provider, form_class)
     sign_in = SignInPages(provider, form_class)
     another = AnotherServerPages(provider)
+    changes = ChangesPages(provider, form_class, pages.try_server)
     names = TakenNamesPages(provider)
     has_names = provider.account_page is not None
     base = f"{LIST}/{provider.id}"
@@ -68,6 +70,8 @@ def build(provider: Provider, form_class: type[SettingsForm]) -> Blueprint:
         ("/lift-limits", "lift_limits", pages.lift_limits, "POST", provider.can_lift_limits),
         ("/clear-tokens", "clear_tokens", pages.clear_tokens, "GET", can_clear),
         ("/clear-tokens", "clear", pages.clear, "POST", can_clear),
+        ("/changes", "changes", changes.show, "GET", provider.has_rooms),
+        ("/changes", "confirm_changes", changes.answer, "POST", provider.has_rooms),
         ("/another-server", "another_server", another.show, "GET", provider.has_session),
         ("/another-server", "confirm_server", another.answer, "POST", provider.has_session),
         ("/accounts", "taken_names", names.show, "GET", has_names),
@@ -100,16 +104,14 @@ class ProviderPages:
             return self._page(form)
         if not form.validate():
             return self._page(form, status=422)
-        follows = consequences(state, self.provider, form.plain_values(self.provider.settings))
-        if follows is not None and request.form.get("confirmed") != follows.key:
-            form.ask_again()
-            return self._page(form, follows=follows, status=422)
         typed = form.secrets().get("access_token")
         values = form.plain_values(self.provider.settings)
         old = state.tokens(self.provider).read()
         person = acting_person(state)
         try:
             require_current(state, self.provider, form)
+            if self.provider.has_rooms and consequences(state, self.provider, values) is not None:
+                return wait_for_answer(state, self.provider, form, person.id)
             refresh = form.secrets().get("refresh_token")
             tried = introduced(state, self.provider, values, typed, refresh)
             save_settings(state, self.provider, form, person, tried)
@@ -120,12 +122,12 @@ class ProviderPages:
             return wait_for_confirmation(state, self.provider, form, person.id, tried)
         flash(_("Changes saved"), "success")
         silent = tried.problem
-        return self._tried(state, form.warnings(), old=old, typed=typed, silent=silent)
+        return self.try_server(state, form.warnings(), old=old, typed=typed, silent=silent)
 
     def test(self) -> ResponseReturnValue:
         """Try the server with the saved settings."""
         pressed()
-        return self._tried(current_state(), warnings=[])
+        return self.try_server(current_state(), warnings=[])
 
     def lift_limits(self) -> ResponseReturnValue:
         """Ask the server to lift its rate limits for the acting account."""
@@ -188,7 +190,7 @@ class ProviderPages:
             flash(problem, "warning")
         return self._back()
 
-    def _tried(
+    def try_server(
         self,
         state: State,
         warnings: list[str],
@@ -213,7 +215,6 @@ class ProviderPages:
         form: SettingsForm,
         *,
         stale: bool = False,
-        follows: Consequences | None = None,
         status: int = 200,
     ) -> ResponseReturnValue:
         state = current_state()
@@ -223,7 +224,6 @@ class ProviderPages:
             provider=self.provider,
             form=form,
             stale=stale,
-            follows=follows,
             session=session,
             can_clear=keeps_secrets(self.provider, self.form_class),
             button=PageForm(formdata=None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection
 
 from commweb.encryption import Secret
@@ -10,7 +12,7 @@ from commweb.providers.base import SESSION_SECRETS, Provider
 from commweb.providers.declared import own_secrets
 from commweb.state import State
 
-__all__ = ["facts_of", "keep_secrets", "keeps_secrets", "typed_secrets"]
+__all__ = ["facts_of", "keep_secrets", "keep_typed", "keeps_secrets", "typed_secrets"]
 
 
 def facts_of(
@@ -50,12 +52,27 @@ def keep_secrets(
     actor: str,
 ) -> None:
     """Store what was typed, in the transaction of the settings."""
-    own = own_secrets(provider, type(form))
+    typed = typed_secrets(provider, form)
+    keep_typed(connection, state, provider, type(form), typed, server_url=server_url, actor=actor)
+
+
+def keep_typed(
+    connection: Connection,
+    state: State,
+    provider: Provider,
+    form: type[SettingsForm],
+    typed: Mapping[str, Secret],
+    *,
+    server_url: str,
+    actor: str,
+) -> None:
+    """`keep_secrets`, without the form that it was typed in."""
+    own = own_secrets(provider, form)
     if own:
         state.secrets(provider).replace(
             connection,
             server_url=server_url,
-            typed=typed_secrets(provider, form),
+            typed={name: secret for name, secret in typed.items() if name in own},
             declared=own,
             actor=actor,
         )

@@ -98,12 +98,11 @@ def save_tried(
     also: Callable[[Connection], None] | None = None,
     detail: Mapping[str, object] | None = None,
 ) -> None:
-    """Save values and tokens as `save_settings` does, without their form."""
+    """Save values and tokens as `save_settings` does, without their form. ``also`` is run in the
+    same transaction, before rooms are asked for."""
     before = state.values(provider).values
 
     def store(connection: Connection) -> None:
-        if also is not None:
-            also(connection)
         if provider.has_session:
             state.tokens(provider).replace(
                 connection,
@@ -117,6 +116,8 @@ def save_tried(
                 device_id=tried.device_id,
                 allow_new_server=allow_new_server,
             )
+        if also is not None:
+            also(connection)
         follow_settings(connection, provider, before, values)
 
     give_back(state)

@@ -218,6 +218,8 @@ def test_every_page_and_button_leaves_plain_values_in_any_kind_of_session(
             "commweb.account.password",  # only for an account that commweb created
             "commweb.fake.lift_limits",  # only while its server limits the account
             "commweb.fake.confirm_server",  # only while tokens of another server wait
+            "commweb.fake.confirm_changes",  # only while settings wait that people would notice
+            "commweb.boards.confirm_changes",
             "commweb.rooms.gone",  # only while rooms are gone from the homeserver
             "commweb.rooms.remove_guest",  # only where a room has guests
             "commweb.boards.keep_names",  # only where an earlier version took accounts by name

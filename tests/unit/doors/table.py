@@ -278,6 +278,8 @@ TABLE = (
     Row("POST", f"{MATRIX}/accounts/ask", ADMINS_POST, ADMINS_OFF, typed=_taken),
     Row("GET", f"{MATRIX}/clear-tokens", ADMINS, ADMINS_OFF),
     Row("POST", f"{MATRIX}/clear-tokens", ADMINS_POST, ADMINS_OFF),
+    Row("GET", f"{MATRIX}/changes", ADMINS_POST, ADMINS_OFF),
+    Row("POST", f"{MATRIX}/changes", ADMINS_POST, ADMINS_OFF),
     Row("GET", f"{MATRIX}/another-server", ADMINS_POST, ADMINS_OFF),
     Row("POST", f"{MATRIX}/another-server", ADMINS_POST, ADMINS_OFF),
     Row("GET", f"{MATRIX}/sign-in", ADMINS, ADMINS_OFF),

@@ -21,6 +21,7 @@ NOTHING_TO_CHANGE = {
     "/language",
     "/admin/communication/providers/matrix/test",
     "/admin/communication/providers/matrix/another-server",
+    "/admin/communication/providers/matrix/changes",
     "/account/again",
 }
 # Answered with no whatever is sent.
