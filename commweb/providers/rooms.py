@@ -299,10 +299,24 @@ class SetLevels(Action):
     invite_level: int | None = None
 
     def sentence(self) -> str:
-        if not self.levels and self.read_only is not None:
-            return _("Make the room read-only") if self.read_only else _("Open the room again")
-        people = ", ".join(sorted({self.names.get(key, key) for key in self.levels}))
-        return _("Change the power level of %(people)s", people=people)
+        said = []
+        if self.levels:
+            people = ", ".join(sorted({self.names.get(key, key) for key in self.levels}))
+            said.append(_("Change the power level of %(people)s", people=people))
+        if self.read_only is not None:
+            closed, open_again = _("Make the room read-only"), _("Open the room again")
+            said.append(closed if self.read_only else open_again)
+        if self.default_level is not None:
+            said.append(
+                _("Give everybody else the power level %(level)d", level=self.default_level)
+            )
+        if self.invite_level is not None:
+            few, everybody = (
+                _("Let only moderators invite people"),
+                _("Let everybody invite people"),
+            )
+            said.append(few if self.invite_level > 0 else everybody)
+        return "; ".join(said)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ __all__ = ["Details", "closed_level", "details"]
 T = TypeVar("T")
 
 READ_ONLY_LEVEL = 50
+EVERYBODY_INVITES = 0
+FIRST_INVITE_LEVEL = 50
 MOST_LISTED = 400
 """More people than this are given their level as everybody's: an event holds 64 KiB."""
 
@@ -70,7 +72,13 @@ def details(
         picture_digest=picture.confirmed.digest or None,
         picture_uri=picture.confirmed.uri or None,
         intended=Intended(
-            name.sent, topic.sent, sent.digest, sent.uri, writing.sent, inviting.recorded
+            name.sent,
+            topic.sent,
+            sent.digest,
+            sent.uri,
+            writing.sent,
+            inviting.recorded,
+            inviting.sent,
         ),
     )
     kept = {
@@ -104,7 +112,10 @@ def _newborn(target: Target, applied: Applied, policy: Policy) -> Details:
         read_only=False,
         open_level=None,
         intended=Intended(
-            room.name, room.topic, read_only=room.read_only, invite_level=policy.invite_level
+            room.name,
+            room.topic,
+            read_only=room.read_only,
+            invite_level=policy.invite_level or EVERYBODY_INVITES,
         ),
     )
     actions = (SetPicture(room.picture),) if room.picture else ()
@@ -160,7 +171,7 @@ def _reopened(applied: Applied, observed: ObservedRoom, *, respect: bool) -> _Wr
 
 @dataclass(frozen=True)
 class _Inviting:
-    """Who may invite: the level to write, and the one recorded as ours."""
+    """Who may invite: the level to write, and the one recorded as ours before that."""
 
     sent: int | None
     recorded: int | None
@@ -169,9 +180,16 @@ class _Inviting:
 
 def _inviting(applied: Applied, observed: ObservedRoom, policy: Policy) -> _Inviting:
     wanted, last, now = policy.invite_level, applied.intended.invite_level, observed.invite_level
-    if wanted is None or now == wanted:
-        return _Inviting(None, last if wanted is None else wanted)
-    if policy.respect_hand_changes and last is not None and now != last:
+    sent = applied.intended.invite_sent
+    if wanted is None and now not in (last, sent):
+        return _Inviting(None, last)  # everybody may, or what the chat says
+    wanted = wanted or EVERYBODY_INVITES
+    if now == wanted:
+        return _Inviting(None, wanted)
+    # Rooms of earlier versions: as a server creates them, or as commweb did.
+    before = last is None and (now <= EVERYBODY_INVITES or now == FIRST_INVITE_LEVEL)
+    ours = before or now in (last, sent)
+    if policy.respect_hand_changes and not ours:
         return _Inviting(None, last, kept=True)
     return _Inviting(wanted, last)
 

@@ -76,7 +76,7 @@ class AppliedMember:
 class Intended:
     """Details on their way when commweb last looked; None: nothing is on its way.
     A ``picture_uri`` of "" is a picture being cleared. ``invite_level`` is the level to invite
-    that commweb wrote last; it stays."""
+    that was last seen to be commweb's; it stays, and ``invite_sent`` is the one on its way."""
 
     name: str | None = None
     topic: str | None = None
@@ -84,6 +84,7 @@ class Intended:
     picture_uri: str | None = None
     read_only: bool | None = None
     invite_level: int | None = None
+    invite_sent: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ class Policy:
     is not wanted any more: remove_members (those commweb added), delete_room or leave (as it
     is). ``remove_others``: people who are not in the course are removed, whoever added them.
     ``fast_fill``: a new room is open to anybody who knows its id while it is filled.
-    ``invite_level``: the power level that inviting needs; None: left alone. ``student_level`` and
+    ``invite_level``: the power level that inviting needs; None: everybody may, unless somebody
+    changed that in the chat. ``student_level`` and
     ``teacher_level``: the levels of most people, and of those who moderate.
     """
 

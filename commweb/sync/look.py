@@ -364,7 +364,8 @@ class _Looking:
 
 
 def _invite_level(values: Mapping[str, Any], teacher_level: int) -> int | None:
-    """The level that inviting needs: the lower of 50 and the teachers', at least 1."""
+    """The level that inviting needs: the lower of 50 and the teachers', at least 1; None:
+    everybody may."""
     if values.get("who_may_invite", "moderators") != "moderators":
         return None
     return max(1, min(50, teacher_level))

@@ -92,7 +92,7 @@ def _newborn(
     invited = () if fast else _invited(target, birth, people)
     default = policy.student_level if policy.student_level < policy.teacher_level else 0
     create = _creation(target, birth, people, invited, open_door=fast, default_level=default)
-    create = replace(create, invite_level=policy.invite_level)
+    create = replace(create, invite_level=detail.record.intended.invite_level)
     actions: list[Action] = [*map(_account, invited), create]
     if detail.read_only is not None:
         actions.append(SetLevels({}, {}, detail.read_only))

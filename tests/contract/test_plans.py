@@ -108,7 +108,7 @@ def test_everything_that_can_change_changes_at_once(course: Course) -> None:
     course.change(name="Geometry", topic="", picture=picture, read_only=True)
     assert course.sync() == [
         "Remove Ada from Geometry",
-        "Change the power level of Ada, Bob, Dan",
+        "Change the power level of Ada, Bob, Dan; Make the room read-only",
         "Make sure Cyd has an account",
         "Add Cyd to Geometry",
         "Make sure Dan has an account",

@@ -110,11 +110,14 @@ def test_a_room_about_to_be_made_may_have_been_made_with_what_was_intended_befor
     coming = replace(LAST, intended=Intended("Old", "Old topic"))
     found = details(wanted(read_only=True, picture=PICTURE), coming, None, Policy())
     assert found.record == Applied(
-        "Old", "Old topic", read_only=False, intended=Intended("Algebra", "Numbers", read_only=True)
+        "Old",
+        "Old topic",
+        read_only=False,
+        intended=Intended("Algebra", "Numbers", read_only=True, invite_level=0),
     )
     assert (found.actions, found.read_only) == ((SetPicture(PICTURE),), True)
     again = details(wanted(), replace(LAST, read_only=True), None, Policy())
     assert again.record.read_only is False
     assert (again.record.name, again.record.topic) == ("Algebra", "Numbers")
-    assert again.record.intended == Intended("Algebra", "Numbers", read_only=False)
+    assert again.record.intended == Intended("Algebra", "Numbers", read_only=False, invite_level=0)
     assert (again.actions, again.read_only) == ((), None)

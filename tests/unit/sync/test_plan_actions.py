@@ -30,7 +30,10 @@ def test_a_room_is_made_with_everything_it_needs() -> None:
         levels={"@ada:sim": 50},
         picture=None,
         origin={"course": "1"},
+        invite_level=0,
     )
+    creation, *_rest = planned(Target(ROOM, seats), Applied(), None, invite_level=30)
+    assert creation.invite_level == 30
 
 
 @pytest.mark.parametrize(("people", "invited"), [(3, 3), (50, 50), (51, 50)])
