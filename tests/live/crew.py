@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from commweb import Member, Role
-from commweb.models import RoomRow
+from commweb.models import Connection, RoomRow, now
 from commweb.sync.sweep import Sweep
 from commweb.sync.worker import Worker
 from tests.live.conftest import AdminSession
@@ -25,9 +26,10 @@ from tests.sites import Site
 from tests.synapse_eyes import SynapseEyes
 from tests.waiting import is_busy, waiting
 
-__all__ = ["Scene", "connect", "wait_until"]
+__all__ = ["A_MINUTE", "Scene", "connect", "wait_until"]
 
 LONGEST = 120.0
+A_MINUTE = 61.0
 
 
 def wait_until(what: str, check: Callable[[], bool], seconds: float = LONGEST) -> None:
@@ -98,6 +100,40 @@ class Scene:
     def settle(self, seconds: float = LONGEST) -> None:
         """Until nothing waits."""
         wait_until("nothing waits any more", lambda: self.waiting() == 0, seconds)
+
+    def work(self) -> None:
+        """What is due now is done, by a new worker."""
+        worker = Worker(self.school.state)
+        worker.work()
+        worker.close()
+
+    def time_passes(self, seconds: float) -> None:
+        """The rests, waits and leases that there are end so much sooner."""
+        past = timedelta(seconds=seconds)
+        rests = ("next_attempt_at", "lease_until", "unsure_until", "creation_started_at")
+        with self.school.state.database.write() as connection:
+            for row in connection.execute(select(RoomRow.__table__)).mappings():
+                moved = {name: row[name] - past for name in rests if row[name] is not None}
+                if moved:
+                    this = update(RoomRow).where(RoomRow.id == row["id"])
+                    connection.execute(this.values(**moved))
+            connection.execute(update(Connection).values(blocked_until=None))
+            connection.execute(
+                update(Connection)
+                .where(Connection.orphans_sought_at.is_not(None))
+                .values(orphans_sought_at=now() - past)
+            )
+
+    def come_to_rest(self) -> None:
+        """All waits that there are pass, one after the other, until nothing is left to do."""
+        for _round in range(8):
+            self.time_passes(A_MINUTE)
+            self.work()
+            with self.school.state.database.read() as connection:
+                left = select(RoomRow.id).where(RoomRow.synced_revision < RoomRow.revision)
+                if connection.execute(left).first() is None:
+                    return
+        raise AssertionError("The rooms do not come to rest.")
 
     @contextmanager
     def workers(self, threads: int = 4) -> Iterator[Worker]:

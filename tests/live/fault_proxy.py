@@ -10,9 +10,9 @@ import http.client
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tests.live.fault_relay import JSON, KINDS, RelayServer, Reply
@@ -24,13 +24,17 @@ __all__ = ["KINDS", "Fault", "FaultProxy"]
 class Fault:
     """What happens to the next ``times`` requests whose ``METHOD /path`` matches ``pattern``.
 
-    ``kind`` is one of `KINDS`; ``seconds`` is how long it waits, or asks to wait.
+    ``kind`` is one of `KINDS`; ``seconds`` is how long it waits, or asks to wait. ``first`` is
+    called before it happens, while the request is on its way; ``over`` is set when one of the
+    requests is over, whether anybody waited for its answer or not.
     """
 
     kind: str
     pattern: str = ""
     times: int = 1
     seconds: float = 1.0
+    first: Callable[[], object] | None = None
+    over: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

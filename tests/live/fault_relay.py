@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from tests.any_method import AnyMethod
 
-__all__ = ["JSON", "KINDS", "RelayServer", "Reply"]
+__all__ = ["JSON", "KINDS", "REFUSALS", "RelayServer", "Reply"]
 
 RESET = struct.pack("ii", 1, 0)
 PAGE = b"<!doctype html><title>Maintenance</title><h1>Back soon</h1>"
@@ -29,6 +29,8 @@ class Fault(Protocol):
 
     kind: str
     seconds: float
+    first: Callable[[], object] | None
+    over: threading.Event
 
 
 class Director(Protocol):
@@ -94,8 +96,13 @@ class _Relay(AnyMethod):
         fault = self.server.proxy.fault_for(f"{self.command} {path}")
         if fault is None:
             self._answer(self._ask())
-        else:
+            return
+        try:
+            if fault.first is not None:
+                fault.first()
             KINDS[fault.kind](self, fault)
+        finally:
+            fault.over.set()
 
     def _ask(self) -> Reply:
         names = ("Authorization", "Content-Type")
@@ -152,6 +159,12 @@ class _Relay(AnyMethod):
     def _garbage(self, fault: Fault) -> None:
         self._answer(Reply(200, b'{"room_id": "!half'))
 
+    def _pass_on(self, fault: Fault) -> None:
+        self._answer(self._ask())
+
+    def _refuse(self, fault: Fault) -> None:
+        self._answer(REFUSALS[fault.kind])
+
     def _limit(self, fault: Fault) -> None:
         body = {
             "errcode": "M_LIMIT_EXCEEDED",
@@ -189,6 +202,19 @@ class _Relay(AnyMethod):
         self._reset()
 
 
+REFUSALS: Mapping[str, Reply] = MappingProxyType(
+    {
+        "404 M_UNRECOGNIZED": Reply(
+            404, b'{"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}'
+        ),
+        "404 with a page": Reply(404, PAGE, HTML),
+        "403 with a page": Reply(403, PAGE, HTML),
+        "410": Reply(410, b""),
+        "502 with JSON": Reply(502, b'{"errcode": "M_UNKNOWN", "error": "Failed to reach it"}'),
+    }
+)
+"""Answers of something between commweb and the homeserver, which does not pass the request on."""
+
 KINDS: Mapping[str, Callable[[_Relay, Fault], None]] = MappingProxyType(
     {
         "reset before the server did the work": _Relay._reset,
@@ -204,6 +230,8 @@ KINDS: Mapping[str, Callable[[_Relay, Fault], None]] = MappingProxyType(
         "dripping body": _Relay._drip,
         "never-ending body": _Relay._never_end,
         "cut in the middle of the body": _Relay._cut,
+        "passed on": _Relay._pass_on,
+        **dict.fromkeys(REFUSALS, _Relay._refuse),
     }
 )
 """Every kind of fault. A server that cannot be connected to is `FaultProxy.down`."""

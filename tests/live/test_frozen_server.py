@@ -185,3 +185,14 @@ def test_a_course_gets_one_room_whatever_was_on_its_way(frozen: Frozen, at: int)
     frozen.freeze_at(at)
     frozen.thaw()
     assert (frozen.rooms(), frozen.inside()) == (1, {"ada", "ben"})
+
+
+def test_a_room_whose_deletion_was_on_its_way_is_gone(frozen: Frozen) -> None:
+    with frozen.site.app.app_context():
+        frozen.site.comm.configure("matrix", {"closing_rule": "delete_room"})
+    with_a_course(frozen)
+    del frozen.site.campus.course_table[frozen.name]
+    frozen.report("course_deleted")
+    frozen.freeze_at(3)  # the room, whose it is; then the deletion
+    frozen.thaw()
+    assert frozen.rooms() == 0

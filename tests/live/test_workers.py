@@ -103,6 +103,29 @@ def test_an_invitation_that_a_killed_worker_left_is_taken_back_with_the_enrolmen
     assert eyes.room(room).members[crowd.homeserver.user_id(gone)] == "leave"
 
 
+def test_a_join_that_a_killed_worker_left_on_its_way_keeps_nobody_in(crowd: World) -> None:
+    crowd.start_worker()
+    name = crowd.new_course()
+    all_is_equal(crowd)
+    (worker,) = crowd.workers
+    way_free = threading.Event()
+    stuck = Fault("passed on", "POST .*/v1/join/", first=lambda: way_free.wait(60))
+    crowd.proxy.script(stuck)
+    newcomer = crowd.enrol_new_person(name, "late")
+    wait_until("the joining is on its way", lambda: stuck.times == 0)
+    crowd.kill(worker)
+    assert crowd.unenrol_somebody(name) == newcomer
+    crowd.a_minute_passes()
+    crowd.start_worker()
+    crowd.wait_until_quiet(60, last_looks=False)
+    assert crowd.differences() == []
+    way_free.set()
+    assert stuck.over.wait(30)
+    assert crowd.differences() != []  # they are in the room, and not in the course
+    crowd.a_minute_passes()
+    all_is_equal(crowd)
+
+
 def test_two_processes_with_four_threads_each_make_one_room_a_course(crowd: World) -> None:
     crowd.start_worker()
     crowd.start_worker()

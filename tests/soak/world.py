@@ -73,9 +73,12 @@ class World:
             return set(db.session.scalars(held))
 
     def a_minute_passes(self) -> None:
-        """What waiting for a killed worker's leases comes to. The soak does wait."""
+        """What waiting for a killed worker's leases, and for late answers, comes to. The soak does
+        wait."""
         past = now() - timedelta(seconds=1)
         with state_of(self.app).database.write() as connection:
+            late = update(RoomRow).where(RoomRow.unsure_until.is_not(None))
+            connection.execute(late.values(unsure_until=past, next_attempt_at=past))
             for model in (RoomRow, Connection):
                 held = update(model).where(model.lease.is_not(None))
                 connection.execute(held.values(lease_until=past))
@@ -114,6 +117,19 @@ class World:
             username = gone.user.username
             comm.course_changed(str(gone.course_id))
             db.session.delete(gone)
+            db.session.commit()
+            return username
+
+    def enrol_new_person(self, course: str, username: str) -> str:
+        """Somebody who has no account yet comes into the course as its last student; the user
+        name."""
+        with self.app.app_context():
+            found = db.session.scalars(select(Course).where(Course.full_name == course)).one()
+            user = User(username, username.title())
+            db.session.add(user)
+            db.session.flush()
+            db.session.add(Enrolment(course_id=found.id, user_id=user.id, role=Role.STUDENT))
+            comm.course_changed(str(found.id))
             db.session.commit()
             return username
 
