@@ -20,6 +20,7 @@ class SeenRoom:
     members: dict[str, str]
     levels: dict[str, int]
     join_rule: str
+    invite_level: int
     creator: str
     event_ids: frozenset[str]
 
@@ -66,6 +67,7 @@ class SynapseEyes:
             members=members,
             levels=dict(content["m.room.power_levels"].get("users", {})),
             join_rule=content.get("m.room.join_rules", {}).get("join_rule", ""),
+            invite_level=int(content["m.room.power_levels"].get("invite", 0)),
             creator=creator,
             event_ids=frozenset(ids),
         )

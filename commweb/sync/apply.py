@@ -116,9 +116,12 @@ class Hands:
     def do(self, action: Action) -> None:
         """Do it, or note why not. Raises `commweb.errors.ProviderError` and `LeaseLost`."""
         try:
-            self._act(action)
-            if self._lease is not None:
-                self._lease.confirm()
+            try:
+                self._act(action)
+            finally:
+                # Also an act that failed may have sent something before.
+                if self._lease is not None:
+                    self._lease.confirm()
         except Exception as error:
             reason = self._own_fault(action, error)
             if reason is None:

@@ -83,7 +83,8 @@ class Lease:
             self._extend(began)
 
     def confirm(self) -> None:
-        """After an act: if the lease was over by then, the room is synced again by whoever has it.
+        """After an act, however it ended: if the lease was over by then, the room is synced again
+        by whoever has it.
 
         Raises `LeaseLost`.
         """

@@ -11,7 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
+from commweb.models import RoomRow
 from commweb.site import db
 from commweb.site.children import Child
 from commweb.site.models import Course
@@ -22,6 +24,8 @@ from tests.synapse_eyes import SynapseEyes
 from tests.waiting import waiting
 
 KILLS = 3
+LOOK, ACCOUNT, JOIN = "GET .*/v2/users/", "PUT .*/v2/users/", "POST .*/v1/join/"
+SHORT_LEASE = ("tests.live.short_lease",)
 BOT = "@commweb:localhost"
 pytestmark = pytest.mark.xdist_group("workers")  # they share one Synapse
 
@@ -59,6 +63,12 @@ def database(site: World) -> Path:
 def something_waits(site: World) -> bool:
     with site.app.app_context():
         return waiting(db.session()) > 0
+
+
+def revisions(site: World) -> int:
+    """It grows whenever a room is asked for."""
+    with site.app.app_context():
+        return int(db.session.scalar(select(func.sum(RoomRow.revision))) or 0)
 
 
 def some_changes(site: World, count: int) -> None:
@@ -124,6 +134,31 @@ def test_a_join_that_a_killed_worker_left_on_its_way_keeps_nobody_in(crowd: Worl
     assert crowd.differences() != []  # they are in the room, and not in the course
     crowd.a_minute_passes()
     all_is_equal(crowd)
+
+
+def test_a_worker_that_was_suspended_past_its_lease_puts_nobody_back(crowd: World) -> None:
+    suspended = crowd.start_worker(SHORT_LEASE)
+    name = crowd.new_course()
+    all_is_equal(crowd)
+    newcomers = [f"suspended{number}" for number in range(8)]
+    # In the middle: some of them are inside, and the next one's account is about to be created.
+    third = Fault("passed on", LOOK, first=lambda: crowd.pause(suspended))
+    crowd.proxy.script(Fault("passed on", LOOK, 2), third)
+    crowd.enrol_new_people(name, newcomers)
+    wait_until("it is suspended", third.over.is_set)
+    crowd.unenrol(name, newcomers)
+    crowd.start_worker(SHORT_LEASE)
+    wait_until("the other one has taken them out", lambda: crowd.differences() == [])
+    assert crowd.proxy.count("POST .*/kick") >= 2
+    crowd.wait_until_quiet(60, last_looks=False)
+    revision = revisions(crowd)
+    done = (crowd.proxy.count(ACCOUNT), crowd.proxy.count(JOIN))
+    crowd.go_on(suspended)
+    wait_until("the room is synced again", lambda: revisions(crowd) > revision)
+    crowd.wait_until_quiet(60, last_looks=False)
+    crowd.a_minute_passes()
+    all_is_equal(crowd)
+    assert (crowd.proxy.count(ACCOUNT), crowd.proxy.count(JOIN)) == done
 
 
 def test_two_processes_with_four_threads_each_make_one_room_a_course(crowd: World) -> None:

@@ -24,11 +24,14 @@ from typing import Any
 from commweb.site import db
 from tests.live.crew import wait_until
 from tests.live.fault_proxy import Fault
+from tests.live.fault_relay import REFUSALS
 from tests.soak.world import ROOT, World, world
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
 COURSES = int(os.environ.get("SOAK_COURSES", "50"))
 KILLS = int(os.environ.get("SOAK_KILLS", "50"))
+STANDS_STILL = 130.0
+"""Seconds: longer than a lease and than any request is waited for."""
 BEYOND_THE_LIMIT = 13
 """Synapse lets an account make ten rooms at once, and then one a minute."""
 REPORT = ROOT / "instance" / "soak.json"
@@ -148,7 +151,14 @@ class Storm:
     changes: int = 0
 
     def round(self) -> list[str]:
-        """One fault from beginning to end; where rooms and courses differ after it."""
+        """One fault from beginning to end; where rooms and courses differ after it. The long ones
+        come first, so that each is met however short the storm is."""
+        long = (
+            self.admin_api_refused,
+            self.server_stands_still,
+            self.dead_homeserver,
+            self.worker_suspended,
+        )
         faults: list[Callable[[], None]] = [
             *[self.quick] * 8,
             *[self.server_down] * 2,
@@ -157,8 +167,11 @@ class Storm:
             self.worker_killed,
             self.queue_deleted,
             self.database_locked,
+            *long,
         ]
         fault = self.random.choice(faults)
+        if len(self.rounds) < len(long):
+            fault = long[len(self.rounds)]
         fault()
         self.met[fault.__name__] += 1
         self.soak.proxy.heal()
@@ -208,6 +221,16 @@ class Storm:
         self.keep_changing(self.random.uniform(1, 4))
         self.soak.start_worker()
 
+    def worker_suspended(self) -> None:
+        """Past its lease, while the other one works."""
+        self.keep_changing(self.random.uniform(1, 4))
+        worker = self.random.choice(self.soak.workers)
+        self.soak.pause(worker)
+        try:
+            self.keep_changing(self.random.uniform(70, 125))
+        finally:
+            self.soak.go_on(worker)
+
     def queue_deleted(self) -> None:
         for file in self.soak.folder.glob("commweb-queue.db*"):
             file.unlink(missing_ok=True)
@@ -222,10 +245,35 @@ class Storm:
             threading.Event().wait(self.random.uniform(2, 12))
             other.execute("ROLLBACK")
 
+    def admin_api_refused(self) -> None:
+        """Something in front of the homeserver does not pass the administration API on."""
+        kind = self.random.choice([*REFUSALS])
+        self.soak.proxy.script(Fault(kind, "/_synapse/admin", 10**9))
+        self.met[kind] += 1
+        self.keep_changing(self.random.uniform(60, 150))
+
+    def server_stands_still(self) -> None:
+        some_requests(self.soak, 3, 10)
+        self.soak.freeze_homeserver()
+        try:
+            self.keep_changing(STANDS_STILL)
+        finally:
+            self.soak.thaw_homeserver()
+
+    def dead_homeserver(self) -> None:
+        """Another homeserver, where some people have their accounts, does not answer."""
+        dead = Fault("502 with JSON", "POST .*/invite$", 10**9)
+        self.soak.proxy.script(dead)
+        self.soak.far_people(5)
+        self.keep_changing(self.random.uniform(10, 30))
+        self.soak.far_people_go()
+        self.soak.wait_until_quiet(400, last_looks=False)
+        self.met["invitations refused"] += 10**9 - dead.times
+
 
 def test_half_an_hour_of_random_changes_and_faults(tmp_path: Path) -> None:
     seed = int(os.environ.get("SOAK_SEED", "30"))
-    with world(tmp_path, lifetime="1m", workers=2, seed=seed) as soak:
+    with world(tmp_path, lifetime="1m", workers=2, seed=seed, federate=True) as soak:
         soak.people(40)
         for _number in range(COURSES):
             soak.new_course()
@@ -248,6 +296,7 @@ def test_half_an_hour_of_random_changes_and_faults(tmp_path: Path) -> None:
             requests=soak.proxy.count(),
             faults=dict(storm.met),
             faulty_answers=len(soak.proxy.met()),
+            rooms_that_an_administrator_confirmed=soak.confirmed,
             seconds_from_fault_over_to_all_equal=spread([took for _name, took in storm.rounds]),
             rounds=storm.rounds,
         )

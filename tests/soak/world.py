@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +17,7 @@ from flask import Flask
 from sqlalchemy import delete, func, select, update
 
 from app import create_app
+from commweb.accounts import link
 from commweb.models import Connection, RoomRow, now
 from commweb.site import comm, db
 from commweb.site.children import Child, watched_module
@@ -24,12 +26,15 @@ from commweb.site.homeserver_setup import connect
 from commweb.site.models import Course, Enrolment, Role, User
 from commweb.site.seed import prepare
 from commweb.state import state_of
+from commweb.sync.confirming import confirm_courses
 from tests.live.fault_proxy import FaultProxy
 from tests.reconnecting import reconnect
-from tests.synapse_eyes import SynapseEyes
+from tests.soak.comparison import FAR, differences
 from tests.waiting import waiting
 
 ROOT = Path(__file__).resolve().parents[2]
+LOCAL = select(User.id).where(User.username.not_like(f"{FAR}%"))
+WORKER = ("flask", "--app", "app", "commweb", "worker")
 LOOPBACK_ONLY = {"COMMWEB_ALLOWED_PRIVATE_HOSTS": "127.0.0.0/8"}
 
 
@@ -44,8 +49,10 @@ class World:
     proxy: FaultProxy
     workers: list[Child] = field(default_factory=list)
     made: int = 0
+    far: int = 0
+    confirmed: int = 0
 
-    def start_worker(self) -> Child:
+    def start_worker(self, module: Sequence[str] = WORKER) -> Child:
         environment = {
             **os.environ,
             "INSTANCE": str(self.folder),
@@ -53,7 +60,7 @@ class World:
             "FLASK_SQLALCHEMY_DATABASE_URI": self.app.config["SQLALCHEMY_DATABASE_URI"],
         }
         child = Child(
-            watched_module("flask", "--app", "app", "commweb", "worker"),
+            watched_module(*module),
             folder=ROOT,
             environment=environment,
             log=self.folder / "worker.log",
@@ -65,6 +72,22 @@ class World:
         """SIGKILL, as when memory runs out."""
         child.kill()
         self.workers.remove(child)
+
+    def pause(self, child: Child) -> None:
+        """SIGSTOP, as when a machine is suspended."""
+        os.kill(child.pid, signal.SIGSTOP)
+
+    def go_on(self, child: Child) -> None:
+        os.kill(child.pid, signal.SIGCONT)
+
+    def freeze_homeserver(self) -> None:
+        """It takes what it is sent and answers nothing."""
+        assert self.homeserver.pid is not None
+        os.kill(self.homeserver.pid, signal.SIGSTOP)
+
+    def thaw_homeserver(self) -> None:
+        assert self.homeserver.pid is not None
+        os.kill(self.homeserver.pid, signal.SIGCONT)
 
     def leases(self) -> set[str]:
         """The leases workers have on rooms, or had when they were killed."""
@@ -100,7 +123,7 @@ class World:
             db.session.add(course)
             db.session.flush()
             if users is None:
-                users = self.random.sample(list(db.session.scalars(select(User.id))), 6)
+                users = self.random.sample(list(db.session.scalars(LOCAL)), 6)
             for place, user in enumerate(users):
                 role = Role.TEACHER if place == 0 else Role.STUDENT
                 db.session.add(Enrolment(course_id=course.id, user_id=user, role=role))
@@ -108,6 +131,42 @@ class World:
             self._nobody_is_alone()
             db.session.commit()
         return name
+
+    def far_people(self, count: int) -> None:
+        """Some courses get people whose accounts are on a homeserver that does not answer."""
+        with self.app.app_context():
+            for course_id in list(db.session.scalars(select(Course.id).limit(count))):
+                self.far += 1
+                user = User(f"{FAR}{self.far}", f"Far {self.far}")
+                db.session.add(user)
+                db.session.commit()  # the account is linked before anybody hears of the person
+                remote = f"@{user.username}:dead.example"
+                with state_of(self.app).database.write() as connection:
+                    assert link(connection, "matrix", str(user.id), remote, server="localhost")
+                role = Role.STUDENT
+                db.session.add(Enrolment(course_id=course_id, user_id=user.id, role=role))
+                comm.course_changed(str(course_id))
+                db.session.commit()
+
+    def far_people_go(self) -> None:
+        """They leave the site again."""
+        with self.app.app_context():
+            for user in db.session.scalars(select(User).where(User.username.startswith(FAR))):
+                for enrolment in user.enrolments:
+                    comm.course_changed(str(enrolment.course_id))
+                comm.person_deleted(str(user.id))
+                db.session.delete(user)
+            db.session.commit()
+
+    def unenrol(self, course: str, usernames: Sequence[str]) -> None:
+        """These people go from the course."""
+        with self.app.app_context():
+            found = db.session.scalars(select(Course).where(Course.full_name == course)).one()
+            people = select(User.id).where(User.username.in_(usernames))
+            theirs = (Enrolment.course_id == found.id, Enrolment.user_id.in_(people))
+            db.session.execute(delete(Enrolment).where(*theirs))
+            comm.course_changed(str(found.id))
+            db.session.commit()
 
     def unenrol_somebody(self, course: str) -> str:
         """A student of the course goes; the user name."""
@@ -123,15 +182,21 @@ class World:
     def enrol_new_person(self, course: str, username: str) -> str:
         """Somebody who has no account yet comes into the course as its last student; the user
         name."""
+        self.enrol_new_people(course, [username])
+        return username
+
+    def enrol_new_people(self, course: str, usernames: Sequence[str]) -> None:
+        """The same for several, who come at once."""
         with self.app.app_context():
             found = db.session.scalars(select(Course).where(Course.full_name == course)).one()
-            user = User(username, username.title())
-            db.session.add(user)
-            db.session.flush()
-            db.session.add(Enrolment(course_id=found.id, user_id=user.id, role=Role.STUDENT))
+            for username in usernames:
+                user = User(username, username.title())
+                db.session.add(user)
+                db.session.flush()
+                role = Role.STUDENT
+                db.session.add(Enrolment(course_id=found.id, user_id=user.id, role=role))
             comm.course_changed(str(found.id))
             db.session.commit()
-            return username
 
     def one_change(self, *, deletions: bool = True) -> None:
         """One random change of a course or a person, as the site would make it."""
@@ -171,7 +236,7 @@ class World:
 
     def _enrol(self, course: Course) -> None:
         inside = {enrolment.user_id for enrolment in course.enrolments}
-        outside = [user for user in db.session.scalars(select(User.id)) if user not in inside]
+        outside = [user for user in db.session.scalars(LOCAL) if user not in inside]
         if outside and len(inside) < 9:
             user = self.random.choice(outside)
             db.session.add(Enrolment(course_id=course.id, user_id=user, role=Role.STUDENT))
@@ -187,7 +252,8 @@ class World:
             one.role = Role.STUDENT if one.role is Role.TEACHER else Role.TEACHER
 
     def _suspend(self, course: Course) -> None:
-        user = self.random.choice(list(db.session.scalars(select(User))))
+        local = select(User).where(User.id.in_(LOCAL))
+        user = self.random.choice(list(db.session.scalars(local)))
         user.active = not user.active or bool(self.random.random() < 0.3)
         comm.person_changed(str(user.id))
 
@@ -221,57 +287,33 @@ class World:
         left after all that could happen has happened."""
         started = time.monotonic()
         self.wait_until_quiet(seconds, last_looks=False)
+        if self.confirm_held():
+            self.wait_until_quiet(seconds, last_looks=False)
         differences = self.differences()
         if differences:
             self.wait_until_quiet(seconds)
             differences = self.differences()
         return time.monotonic() - started, differences
 
-    def differences(self) -> list[str]:
-        """Where rooms and courses differ. Reads the site's tables and Synapse, not the engine."""
-        eyes = SynapseEyes(self.homeserver)
-        found: list[str] = []
+    def confirm_held(self) -> int:
+        """A course that exchanged everybody while nothing could be done waits for an
+        administrator, who confirms it; how many rooms that were."""
         with self.app.app_context():
-            rooms = dict(db.session.execute(select(RoomRow.course_id, RoomRow.remote_id)).all())
-            courses = list(db.session.scalars(select(Course)))
-            known = {str(course.id) for course in courses}
-            for course in courses:
-                found += _compare(course, rooms.get(str(course.id)), eyes)
-            bot = self.homeserver.user_id("commweb")
-            for course_id, room_id in rooms.items():
-                if course_id not in known and room_id and eyes.room(room_id).inside(bot):
-                    found.append(f"course {course_id} is gone and its room still has people")
-            found += _strays(eyes, {room for room in rooms.values() if room})
-        return found
+            held = list(
+                db.session.scalars(select(RoomRow.course_id).where(RoomRow.status == "held"))
+            )
+            with state_of(self.app).database.write() as connection:
+                confirm_courses(connection, held)
+            for course_id in held:
+                comm.course_changed(course_id)
+            db.session.commit()
+        self.confirmed += len(held)
+        return len(held)
 
-
-def _compare(course: Course, room_id: str | None, eyes: SynapseEyes) -> list[str]:
-    if room_id is None:
-        return [f"course {course.id} has no room"]
-    seen = eyes.room(room_id)
-    active = [enrolment for enrolment in course.enrolments if enrolment.user.active]
-    wanted = {f"@{enrolment.user.username}:localhost" for enrolment in active}
-    teachers = {
-        f"@{enrolment.user.username}:localhost"
-        for enrolment in active
-        if enrolment.role is Role.TEACHER
-    }
-    bot = "@commweb:localhost"
-    moderators = {key for key, level in seen.levels.items() if level == 50 and key != bot}
-    found = []
-    if seen.name != course.full_name:
-        found.append(f"course {course.id}: named {seen.name!r}, not {course.full_name!r}")
-    inside = seen.inside(bot)
-    if inside != dict.fromkeys(wanted, "join"):
-        odd = sorted(inside.items() ^ dict.fromkeys(wanted, "join").items())
-        found.append(f"course {course.id}: members differ in {odd}")
-    if moderators != teachers:
-        found.append(f"course {course.id}: moderators differ in {sorted(moderators ^ teachers)}")
-    return found
-
-
-def _strays(eyes: SynapseEyes, known: set[str]) -> list[str]:
-    return [f"room {room} belongs to no course" for room in sorted(eyes.room_ids() - known)]
+    def differences(self) -> list[str]:
+        """Where rooms and courses differ."""
+        with self.app.app_context():
+            return differences(db.session(), self.homeserver)
 
 
 @contextmanager
@@ -282,6 +324,7 @@ def world(
     workers: int,
     seed: int,
     lift_limits: bool = True,
+    federate: bool = False,
     **config: Any,
 ) -> Iterator[World]:
     """A connected site in ``folder``, whose homeserver is behind a fault proxy; with
@@ -301,6 +344,9 @@ def world(
             prepare(app)
             connect(app, server, folder)
             reconnect(app, server, proxy.url)
+            if federate:
+                with app.app_context():
+                    comm.configure("matrix", {"federate": True})
             if lift_limits:
                 bot = server.user_id("commweb").replace("@", "%40").replace(":", "%3A")
                 server.admin(

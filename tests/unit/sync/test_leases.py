@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from commweb.errors import LeaseLost
+from commweb.errors import LeaseLost, Refused, Unreachable
 from commweb.models import RoomRow, now
 from commweb.sync.leases import Lease, awake_seconds
 from commweb.sync.records import LEASE_SECONDS, UNSURE, claim
-from tests.simulated import SimulatedBackend, SimulatedProvider, SimulatedServer
+from tests.simulated import JOINED, SimulatedBackend, SimulatedProvider, SimulatedServer
 from tests.sites import Site, student, switched_on, teacher
 from tests.unit.sync.engine import Course
 
@@ -157,16 +158,9 @@ def test_a_clock_that_is_put_back_does_not_lengthen_a_lease(course: Course) -> N
     assert lease.left() <= LEASE_SECONDS
 
 
-def test_nothing_is_asked_once_the_lease_is_over(course: Course, server: SimulatedServer) -> None:
-    """A worker that slept past its lease puts nobody back whom another has removed."""
-
-    def sleeps() -> None:
-        # As if the process had been stopped here: another worker has the room now.
-        server.calls.append("asleep")
-        course.set(lease="another", lease_until=now() + timedelta(seconds=60))
-        for lease in leases:
-            lease._wall_end = now() - timedelta(seconds=1)
-
+@contextmanager
+def sleeping_workers() -> Iterator[Callable[[], None]]:
+    """What is given ends every lease that a worker took since, as a long sleep does."""
     leases: list[Lease] = []
     made = Lease.__init__
 
@@ -174,13 +168,56 @@ def test_nothing_is_asked_once_the_lease_is_over(course: Course, server: Simulat
         made(self, *given, **named)
         leases.append(self)
 
-    Watching.meanwhile = sleeps
+    def sleep() -> None:
+        for lease in leases:
+            lease._wall_end = now() - timedelta(seconds=1)
+
     Lease.__init__ = remember  # type: ignore[method-assign]
     try:
-        course.enrol(teacher("ada"), student("ben"), student("cyd"))
+        yield sleep
     finally:
         Lease.__init__ = made  # type: ignore[method-assign]
+
+
+def test_nothing_is_asked_once_the_lease_is_over(course: Course, server: SimulatedServer) -> None:
+    """A worker that slept past its lease puts nobody back whom another has removed."""
+    with sleeping_workers() as sleep:
+
+        def sleeps() -> None:
+            # As if the process had been stopped here: another worker has the room now.
+            server.calls.append("asleep")
+            course.set(lease="another", lease_until=now() + timedelta(seconds=60))
+            sleep()
+
+        Watching.meanwhile = sleeps
+        course.enrol(teacher("ada"), student("ben"), student("cyd"))
     assert server.calls[server.calls.index("asleep") :] == ["asleep"]
+    assert course.inside == {"ada"}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [LeaseLost("Its second request was refused."), Unreachable("No answer came."), Refused("No.")],
+    ids=["lease", "fault", "refusal"],
+)
+def test_whoever_an_act_let_in_after_its_lease_is_taken_out_though_it_failed(
+    course: Course, end: Exception
+) -> None:
+    with sleeping_workers() as sleep:
+
+        def late() -> None:
+            # The process slept with the request half sent: it does its work, and what comes
+            # after it fails. Another worker has been done with the room for long.
+            course.room.members["@ben:sim"] = JOINED
+            course.site.campus.add("1", teacher("ada"))
+            done = RoomRow.revision
+            course.set(lease=None, lease_until=None, unsure=0, synced_revision=done)
+            sleep()
+            raise end
+
+        Watching.meanwhile = late
+        course.enrol(teacher("ada"), student("ben"))
+    course.work()
     assert course.inside == {"ada"}
 
 
