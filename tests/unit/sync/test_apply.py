@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from commweb.errors import HostError, LeaseLost, Refused, Unreachable
+from commweb.errors import (
+    HostError,
+    LeaseLost,
+    Refused,
+    RoomGone,
+    RoomUnsettled,
+    SignInNeeded,
+    Unreachable,
+    UserLimitReached,
+)
 from commweb.providers.rooms import (
     AccountFacts,
     Action,
@@ -209,7 +218,8 @@ def test_another_homeserver_that_does_not_answer_is_asked_once() -> None:
     assert len(bench.backend.named("join")) == 3
     assert bench.state("ada") == bench.state("ben")
     assert bench.state("ben")[0] == "failing"
-    assert "dead" in (bench.state("ben")[1] or "")
+    said = "dead, the homeserver of this account, does not answer. It is tried again."
+    assert bench.state("ben")[1] == said
     assert bench.state("cyd") == bench.state("dan") == ("in", None)
 
 
@@ -273,3 +283,61 @@ def test_an_account_that_cannot_be_created_again_is_not_joined_again() -> None:
     bench.do(join("ada"))
     assert len(bench.backend.named("join")) == 1
     assert bench.state("ada")[0] == "failing"
+
+
+@pytest.mark.parametrize(
+    "fault", [SignInNeeded("Sign in."), RoomUnsettled("Wait."), RoomGone("Gone."), LeaseLost("x")]
+)
+def test_what_concerns_more_than_one_person_ends_the_run(fault: Exception) -> None:
+    bench = Bench()
+    bench.backend.faults["join"] = [fault]
+    with pytest.raises(type(fault)):
+        bench.do(join("ada"))
+    assert bench.book.members == {}
+
+
+def test_one_lost_answer_of_our_own_server_costs_that_person_only() -> None:
+    bench = Bench()
+    bench.server.accounts["@ben:sim"] = "Ben"
+    bench.backend.faults["join"] = [Unreachable("No answer.")]
+    bench.do(join("ada"), join("ben"))
+    assert len(bench.backend.named("join")) == 2
+    assert bench.state("ada") == ("failing", "No answer.")
+    assert bench.state("ben") == ("in", None)
+
+
+def test_people_wait_for_a_server_that_takes_no_more_and_it_is_not_asked_again() -> None:
+    bench = Bench()
+    full = UserLimitReached("The server is full.")
+    bench.backend.faults["ensure_account"] = [full]
+    new = [EnsureAccount(name, f"@{name}:sim", name.title()) for name in ("ada", "ben")]
+    known = EnsureAccount("cyd", "@cyd:sim", "Cyd", known=True, theirs=True)
+    bench.server.accounts["@cyd:sim"] = "Cyd"
+    bench.do(*new, known, join("ada"), join("ben"), join("dan"))
+    assert bench.backend.named("ensure_account") == [[new[0]], [known]]
+    assert bench.backend.named("join") == []
+    for name in ("ada", "ben", "dan"):
+        assert bench.state(name) == ("waiting", full.sentence)
+    assert bench.ledger.notes == (full.sentence,)
+    assert bench.ledger.undone_keys == ("person:ada", "person:ben", "person:dan")
+
+
+def test_who_leaves_is_on_record_as_removed() -> None:
+    server, book = SimulatedServer(), Book()
+    backend = SimulatedBackend(server)
+    run(book, Target(ROOM, (seat("ada"), seat("ben"))), backend, Policy())
+    run(book, Target(ROOM, (seat("ada"),)), backend, Policy())
+    (room,) = server.rooms.values()
+    assert room.is_in("@ada:sim")
+    assert not room.is_in("@ben:sim")
+    assert book.members["ben"].state == "removed"
+    assert book.members["ben"].removed_at is not None
+    assert book.members["ada"].removed_at is None
+
+
+@pytest.mark.parametrize("state", ["in", "failing"])
+def test_an_old_account_goes_only_once_its_person_is_inside(state: str) -> None:
+    bench = Bench(book=Book(members={"ada": record(state)}))
+    bench.room.members["@old:sim"] = JOINED
+    bench.do(Remove("", "@old:sim", "@old:sim", after="ada"))
+    assert bench.room.is_in("@old:sim") is (state == "failing")

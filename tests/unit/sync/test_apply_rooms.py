@@ -7,17 +7,21 @@ from typing import Any
 
 import pytest
 
+from commweb.errors import Unreachable
+from commweb.models import now
 from commweb.providers.rooms import (
+    CloseDoor,
     DeleteRoom,
     FoundRoom,
     Picture,
     Remove,
+    RepairPower,
     SetLevels,
     SetName,
     SetPicture,
     SetTopic,
 )
-from tests.simulated import JOINED, OWN, SimulatedRoom
+from tests.simulated import INVITED, JOINED, OWN, SimulatedRoom
 from tests.unit.sync.bench import REF, Bench, creation
 from tests.unit.sync.given import record
 from tests.unit.sync.ledger import Book
@@ -82,6 +86,8 @@ def test_what_an_interrupted_creation_left_is_kept_or_forgotten(
     bench.hands.take_over(found, "algebra")
     bench.ledger.flush()
     assert bench.book.room == record
+    asked = [(room.remote_id, action.slug) for room, action in bench.backend.named("delete")]
+    assert asked == ([("!half", "algebra")] if found and not found.complete else [])
 
 
 def test_somebody_in_a_room_that_was_replaced_is_removed_there_and_on_no_record_here() -> None:
@@ -184,3 +190,22 @@ def test_deletions_that_are_due_are_asked_about_each() -> None:
     assert [action.delete_id for _room, action in bench.backend.named("delete")] == ["7", None]
     assert bench.book.room["pending_delete"] == "!b 1"
     assert bench.server.deleted == ["!a"]
+
+
+def test_a_second_try_to_create_a_room_is_on_record_with_its_own_start() -> None:
+    bench = Bench(ref=replace(REF, remote_id=None, creation_key="new"))
+    bench.backend.faults["create"] = [Unreachable("No answer.")]
+    with pytest.raises(Unreachable):
+        bench.do(creation(creation_key="new", creation_started_at_seconds=12.5))
+    started = bench.book.room["creation_started_at"]
+    assert abs((now() - started).total_seconds()) < 60
+
+
+def test_power_is_taken_back_and_an_open_door_closed() -> None:
+    bench = Bench()
+    bench.room.members[OWN] = INVITED
+    bench.room.open_door = True
+    bench.do(RepairPower(), CloseDoor())
+    assert bench.room.is_in(OWN)
+    assert bench.room.open_door is False
+    assert bench.book.room == {}

@@ -210,23 +210,25 @@ def test_a_level_that_only_gives_power_waits_for_the_people() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "policy", "levels", "order"),
+    ("values", "policy", "now", "wanted", "order"),
     [
-        ({"read_only": True}, {}, {}, ["SetLevels", "Join"]),
-        ({}, {"invite_level": 50}, {}, ["SetLevels", "Join"]),
-        ({}, {}, {"@ada:sim": 50}, ["SetLevels", "Join"]),
-        ({}, {}, {"@ada:sim": -5}, ["Join", "SetLevels"]),
-        ({}, {}, {"@ada:sim": 0}, ["Join"]),
+        ({"read_only": True}, {}, 0, 0, ["SetLevels", "Join"]),
+        ({}, {"invite_level": 50}, 0, 0, ["SetLevels", "Join"]),
+        ({}, {}, 50, 0, ["SetLevels", "Join"]),
+        ({}, {}, 50, 25, ["SetLevels", "Join"]),
+        ({}, {}, 10, 50, ["Join", "SetLevels"]),
+        ({}, {}, -5, 0, ["Join", "SetLevels"]),
+        ({}, {}, 0, 0, ["Join"]),
     ],
-    ids=["read-only", "inviting", "a level", "given back", "nothing"],
+    ids=["read-only", "inviting", "all", "some", "more power", "given back", "nothing"],
 )
 def test_what_takes_power_away_does_not_wait_for_the_people(
-    values: dict[str, Any], policy: dict[str, Any], levels: dict[str, int], order: list[str]
+    values: dict[str, Any], policy: dict[str, Any], now: int, wanted: int, order: list[str]
 ) -> None:
-    level = levels.get("@ada:sim", 0)
-    last = replace(LAST, members={"ada": record("in", level)})
-    target = Target(replace(ROOM, **values), (seat("ada"), seat("bob")))
-    found = planned(target, last, observed(inside=["ada"], levels=levels), **policy)
+    last = replace(LAST, members={"ada": record("in", now)})
+    target = Target(replace(ROOM, **values), (seat("ada", wanted), seat("bob")))
+    room = observed(inside=["ada"], levels={"@ada:sim": now} if now else {})
+    found = planned(target, last, room, **policy)
     assert [type(action).__name__ for action in found] == order
 
 
