@@ -17,7 +17,10 @@ __all__ = [
     "RoomDetails",
     "User",
     "WhoAmI",
+    "incomplete",
     "json_object",
+    "levels",
+    "list_of_objects",
     "named",
     "text",
     "user",
@@ -88,11 +91,46 @@ class Deletion:
     status: str
 
 
+LEVELS = (
+    "ban",
+    "events",
+    "events_default",
+    "invite",
+    "kick",
+    "notifications",
+    "redact",
+    "state_default",
+    "users",
+    "users_default",
+)
+"""Matrix client-server API, ``m.room.power_levels``."""
+
+
+def incomplete() -> Unreachable:
+    """A good status with an answer in another shape than promised: nothing may be concluded."""
+    return Unreachable(_("The homeserver's answer is not complete."))
+
+
+def list_of_objects(content: Mapping[str, Any], key: str) -> list[Json]:
+    """A list that has to be there. Raises `Unreachable`: what is missing would read as gone."""
+    value = content.get(key)
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise incomplete()
+    return value
+
+
+def levels(content: Json) -> Json:
+    """The content of power levels. Raises `Unreachable` for what has nothing of them in it."""
+    if not any(key in content for key in LEVELS):
+        raise incomplete()
+    return content
+
+
 def text(content: Mapping[str, Any], key: str) -> str:
     """A text that has to be there. Raises `Unreachable`: without it the answer is useless."""
     value = content.get(key)
     if not isinstance(value, str) or not value:
-        raise Unreachable(_("The homeserver's answer is not complete."))
+        raise incomplete()
     return value
 
 
@@ -100,7 +138,7 @@ def named(answer: Answer, key: str, begins: str) -> str:
     """An id that has to be there and begin so. Raises `Unreachable`: another program answers."""
     value = text(answer.content, key)
     if not value.startswith(begins) or len(value) > LONGEST_ID:
-        raise Unreachable(_("The homeserver's answer is not complete."))
+        raise incomplete()
     return value
 
 
@@ -108,7 +146,7 @@ def whoami(answer: Answer) -> WhoAmI:
     """Whose token it is."""
     user_id, device_id = named(answer, "user_id", "@"), answer.content.get("device_id")
     if not all(user_id[1:].partition(":")):
-        raise Unreachable(_("The homeserver's answer is not complete."))
+        raise incomplete()
     return WhoAmI(user_id, device_id if isinstance(device_id, str) and device_id else None)
 
 
@@ -123,16 +161,16 @@ def user(answer: Answer, asked: str) -> User:
     ``asked`` for."""
     content = answer.content
     if text(content, "name") != asked:
-        raise Unreachable(_("The homeserver's answer is not complete."))
+        raise incomplete()
     display_name = content.get("displayname")
     return User(
         user_id=asked,
         display_name=display_name if isinstance(display_name, str) else None,
-        admin=bool(content.get("admin")),
-        deactivated=bool(content.get("deactivated")),
-        locked=bool(content.get("locked")),
+        admin=_flag(content, "admin"),
+        deactivated=_flag(content, "deactivated"),
+        locked=_flag(content, "locked"),
         made=answer.status == 201,
-        suspended=bool(content.get("suspended")),
+        suspended=_flag(content, "suspended"),
         created_at=_seconds(content.get("creation_ts")),
         server_time=answer.at,
         external_ids=_external_ids(content.get("external_ids")),
@@ -140,6 +178,15 @@ def user(answer: Answer, asked: str) -> User:
         of_service=bool(content.get("appservice_id")),
         bare=not any(content.get(key) for key in ("avatar_url", "threepids", "external_ids")),
     )
+
+
+def _flag(content: Mapping[str, Any], key: str) -> bool:
+    """Yes or no; older servers write 1 or 0. Raises `Unreachable` for what is neither: the word
+    "false" is no yes."""
+    value = content.get(key)
+    if value not in (None, True, False):  # 1 and 0 too
+        raise incomplete()
+    return bool(value)
 
 
 def _seconds(value: object) -> float | None:

@@ -20,7 +20,7 @@ from commweb.providers.matrix.creating import RoomMaker
 from commweb.providers.matrix.identifiers import MatrixNames, is_on, server_name_of
 from commweb.providers.matrix.levels import OWN_LEVEL, changed_levels, smaller_levels
 from commweb.providers.matrix.own_rooms import OwnRooms, gone
-from commweb.providers.matrix.rooms import NewRoomRules, creators_are_unlisted, observed
+from commweb.providers.matrix.rooms import NewRoomRules, creators_are_unlisted
 from commweb.providers.matrix.transport import Json, MatrixRefused
 from commweb.providers.rooms import (
     AccountFacts,
@@ -109,13 +109,9 @@ class MatrixBackend(MatrixNames, Backend):
         return OWN_LEVEL if unlisted else OWN_LEVEL - 1
 
     def observe(self, room: RoomRef) -> ObservedRoom | None:
-        """One request. A room nobody is in any more is gone: nobody could let us in again."""
-        room_id = _id_of(room)
-        events = self._client.room_state(room_id)
-        seen = observed(room_id, events or (), self._acting.user_id)
-        if seen is None or all(member.membership != "join" for member in seen.members.values()):
-            return None
-        return seen
+        """One request; two when nobody is in the room any more. That is gone: nobody could let
+        us in again."""
+        return self._own.seen(_id_of(room))
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:
         uri = None
@@ -235,7 +231,7 @@ class MatrixBackend(MatrixNames, Backend):
         """A list that is too large is made smaller by giving everybody the most frequent level,
         if that has no power over others."""
         with self._inside(room) as room_id:
-            content = self._client.state(room_id, "m.room.power_levels")
+            content = self._client.power_levels(room_id)
             changed = changed_levels(content, action)
             if changed == content:
                 return

@@ -128,6 +128,7 @@ ROOM_STATE = Call(
     absent=NOT_FOUND,
     largest_reply=LARGEST_STATE_BYTES,
 )
+ROOM_MEMBERS = Call("GET", ADMIN + "/v1/rooms/{}/members", absent=NOT_FOUND)
 ROOM_DETAILS = Call("GET", ADMIN + "/v1/rooms/{}", absent=NOT_FOUND)
 STATE = Call("GET", CLIENT + "/rooms/{}/state/{}/{}", absent=NOT_FOUND, no=WRITING)
 PUT_STATE = Call(

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from commweb.encryption import Secret
-from commweb.errors import ProviderStopped, Refused, Unreachable, UserLimitReached
+from commweb.errors import ProviderStopped, Refused, UserLimitReached
 from commweb.i18n import gettext as _
 from commweb.providers.matrix import calls
 from commweb.providers.matrix.answers import (
@@ -24,7 +24,10 @@ from commweb.providers.matrix.answers import (
     RoomDetails,
     User,
     WhoAmI,
+    incomplete,
     json_object,
+    levels,
+    list_of_objects,
     named,
     text,
     user,
@@ -68,6 +71,8 @@ class MatrixClient:
         if known is not None and time.monotonic() - known[0] < VERSION_KNOWN_SECONDS:
             return known[1]
         content = self._ask(calls.CAPABILITIES).content
+        if not isinstance(content.get("capabilities"), dict):
+            raise incomplete()
         versions = json_object(json_object(content, "capabilities"), "m.room_versions")
         version = str(versions.get("default", "1"))
         self._room_version = (time.monotonic(), version)
@@ -110,7 +115,7 @@ class MatrixClient:
         except Absent:
             return False
         if not isinstance(devices, list):
-            raise Unreachable(_("The homeserver's answer is not complete."))
+            raise incomplete()
         return bool(devices)
 
     def set_password(self, user_id: str, password: Secret, *, logout_devices: bool = True) -> None:
@@ -169,7 +174,9 @@ class MatrixClient:
         """admin/rooms: a page of the list of all rooms (``rooms``, ``next_batch``), beginning
         with the ``start``-th."""
         query = {"from": str(start), "limit": str(limit)}
-        return self._ask(calls.ROOMS, query=query).content
+        content = self._ask(calls.ROOMS, query=query).content
+        list_of_objects(content, "rooms")
+        return content
 
     def room_state(self, room_id: str, event_type: str = "") -> list[Json] | None:
         """admin/rooms: the current state events of any room, up to 512 MiB of them; None when
@@ -177,12 +184,21 @@ class MatrixClient:
         ``event_type``: only these are needed; a server that does not know that sends all."""
         query = {"type": event_type} if event_type else None
         try:
-            events = self._ask(calls.ROOM_STATE, room_id, query=query).content.get("state")
+            content = self._ask(calls.ROOM_STATE, room_id, query=query).content
         except Absent:
             return None
-        if not isinstance(events, list):
-            raise Unreachable(_("The homeserver's answer is not complete."))
-        return [event for event in events if isinstance(event, dict)]
+        return list_of_objects(content, "state")
+
+    def members(self, room_id: str) -> list[str]:
+        """admin/rooms: who is joined; nobody when there is no such room."""
+        try:
+            content = self._ask(calls.ROOM_MEMBERS, room_id).content
+        except Absent:
+            return []
+        members, total = content.get("members"), content.get("total")
+        if not isinstance(members, list) or isinstance(total, bool) or total != len(members):
+            raise incomplete()
+        return [str(one) for one in members]
 
     def room_details(self, room_id: str) -> RoomDetails | None:
         """admin/rooms: room details; None when there is no such room."""
@@ -191,13 +207,22 @@ class MatrixClient:
         except Absent:
             return None
         if named(answer, "room_id", "!") != room_id:
-            raise Unreachable(_("The homeserver's answer is not complete."))
+            raise incomplete()
         creator = answer.content.get("creator")
         return RoomDetails(room_id, creator if isinstance(creator, str) else None)
 
     def state(self, room_id: str, event_type: str, state_key: str = "") -> Json:
         """CS: GET /rooms/{id}/state/{type}/{key}: the event's content. Raises `Absent`."""
         return self._ask(calls.STATE, room_id, event_type, state_key).content
+
+    def power_levels(self, room_id: str) -> Json:
+        """The content of ``m.room.power_levels``, to be written again with changes: what is not
+        one would take the place of it."""
+        return levels(self.state(room_id, "m.room.power_levels"))
+
+    def membership(self, room_id: str, user_id: str) -> str:
+        """The ``membership`` of anybody who has one. Raises `Absent` for all others."""
+        return text(self.state(room_id, "m.room.member", user_id), "membership")
 
     def put_state(
         self, room_id: str, event_type: str, content: Mapping[str, Any], state_key: str = ""
@@ -240,12 +265,24 @@ class MatrixClient:
         return Refused(sentence, status=403)
 
     def invite(self, room_id: str, user_id: str) -> None:
-        """CS: POST /rooms/{id}/invite, for people of other servers."""
-        self._ask(calls.INVITE, room_id, body={"user_id": user_id})
+        """CS: POST /rooms/{id}/invite, for people of other servers. Raises `Unreachable` when
+        the answer is not the one there is and the person is not invited."""
+        answer = self._ask(calls.INVITE, room_id, body={"user_id": user_id})
+        self._believed(answer, room_id, user_id, ("invite", "join"))
 
     def kick(self, room_id: str, user_id: str, reason: str) -> None:
-        """CS: POST /rooms/{id}/kick. Unlike writing a ``leave`` it does not lift a ban."""
-        self._ask(calls.KICK, room_id, body={"user_id": user_id, "reason": reason})
+        """CS: POST /rooms/{id}/kick. Unlike writing a ``leave`` it does not lift a ban. Raises
+        `Unreachable` when the answer is not the one there is and the person is not out."""
+        answer = self._ask(calls.KICK, room_id, body={"user_id": user_id, "reason": reason})
+        self._believed(answer, room_id, user_id, ("leave", "ban"))
+
+    def _believed(
+        self, answer: Answer, room_id: str, user_id: str, memberships: tuple[str, ...]
+    ) -> None:
+        """A good answer to a change of a membership is an empty object. With anything in it, it
+        may be some other program's: then the room is asked."""
+        if answer.content and self.membership(room_id, user_id) not in memberships:
+            raise incomplete()
 
     def leave(self, room_id: str) -> None:
         """CS: POST /rooms/{id}/leave, as the acting account."""

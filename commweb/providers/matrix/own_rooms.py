@@ -12,6 +12,7 @@ from typing import Any
 
 from commweb.errors import Refused, RoomGone, RoomUnsettled, Unreachable
 from commweb.i18n import gettext as _
+from commweb.providers.matrix.answers import incomplete
 from commweb.providers.matrix.client import MatrixClient
 from commweb.providers.matrix.rooms import Birthmark, birthmark, observed
 from commweb.providers.matrix.transport import MatrixRefused
@@ -25,7 +26,6 @@ NOT_OURS = "COMMWEB_NOT_OURS"
 """Said of a room that the acting account did not create for commweb."""
 
 CREATE = "m.room.create"
-MEMBER = "m.room.member"
 INSIDE = ("join", "invite", "knock")
 PAGE = 500
 MOST_PAGES = 2000
@@ -43,13 +43,11 @@ class OwnRooms:
         """Anybody's membership as the acting account sees it; empty: none, or the room does not
         show itself to it. One small request."""
         try:
-            content = self.client.state(room_id, MEMBER, user_id)
+            return self.client.membership(room_id, user_id)
         except MatrixRefused as error:
             if error.status == 403 or (error.status, error.errcode) == (404, "M_NOT_FOUND"):
                 return ""
             raise
-        value = content.get("membership")
-        return value if isinstance(value, str) else ""
 
     def require_being_in(self, room_id: str) -> None:
         """Raises `RoomUnsettled` when the acting account is out of the room: the next sync says
@@ -60,9 +58,27 @@ class OwnRooms:
                 retry_after_seconds=1.0,
             )
 
+    def seen(self, room_id: str) -> ObservedRoom | None:
+        """The room as it is at this moment; None: there is none, or nobody is in it any more.
+
+        Synapse shows a room that everybody left without any state. Some other answer looks the
+        same, and so does a piece of one: nobody is in only if the list of members says so too.
+        Raises `Unreachable` where it does not, and for a room without its first event.
+        """
+        events = self.client.room_state(room_id)
+        if events is None:
+            return None
+        seen = observed(room_id, events, self.own_id)
+        if seen is None or all(one.membership != "join" for one in seen.members.values()):
+            if self.client.members(room_id):
+                raise incomplete()
+            return None
+        if not seen.creator:
+            raise incomplete()
+        return seen
+
     def _seen(self, room_id: str) -> ObservedRoom:
-        """The room as it is at this moment, whether anybody is in it or not."""
-        seen = observed(room_id, self.client.room_state(room_id) or (), self.own_id)
+        seen = self.seen(room_id)
         if seen is None:
             raise gone()
         return seen
@@ -81,7 +97,7 @@ class OwnRooms:
         try:
             self.client.leave(room_id)
         except (Refused, RoomUnsettled):
-            seen = observed(room_id, self.client.room_state(room_id) or (), self.own_id)
+            seen = self.seen(room_id)
             if seen is not None and seen.own_membership in INSIDE:
                 raise
 

@@ -97,6 +97,7 @@ class SmallServer:
             calls.ALIAS: self._alias,
             calls.DELETE_ALIAS: self._delete_alias,
             calls.ROOM_STATE: self._state,
+            calls.ROOM_MEMBERS: self._members,
             calls.ROOM_DETAILS: lambda _, room: (200, {"room_id": room, "creator": BOT}),
             calls.STATE: self._one_state,
             calls.PUT_STATE: self._put_state,
@@ -160,6 +161,12 @@ class SmallServer:
         if room not in self.kept.rooms:
             return NOT_FOUND
         return 200, {"state": list(self.kept.rooms[room].values())}
+
+    def _members(self, _content: Any, room: str) -> Reply:
+        if room not in self.kept.rooms:
+            return NOT_FOUND
+        members = sorted({BOT, *self.inside(room)})
+        return 200, {"members": members, "total": len(members)}
 
     def _one_state(self, _content: Any, room: str, kind: str, key: str) -> Reply:
         event = self.kept.rooms[room].get((kind, key))

@@ -57,7 +57,7 @@ def test_nothing_is_sent_while_a_database_connection_is_checked_out(
     def before_send() -> None:
         assert stored.checked_out() == 0
 
-    http.on("GET", f"{ADMIN}/v1/rooms/{R}/state", {"state": []})
+    http.refuse("GET", f"{ADMIN}/v1/rooms/{R}/state", 404, "M_NOT_FOUND")
     backend = MatrixProvider().backend(stored.context(before_send=before_send))
     backend.observe(ROOM)
     with stored.database.read(), pytest.raises(AssertionError):
@@ -79,7 +79,84 @@ def test_a_room_nobody_is_in_any_more_is_none(http: Http, backend: Backend) -> N
         {"type": "m.room.member", "state_key": BOT, "content": {"membership": "leave"}},
     ]
     http.on("GET", f"{ADMIN}/v1/rooms/{R}/state", {"state": events})
+    http.on("GET", MEMBERS, {"members": [], "total": 0})
     assert backend.observe(ROOM) is None
+
+
+MEMBERS = f"{ADMIN}/v1/rooms/{R}/members"
+CREATE = {"type": "m.room.create", "state_key": "", "sender": BOT, "content": {}}
+IN = {"type": "m.room.member", "state_key": BOT, "sender": BOT, "content": {"membership": "join"}}
+
+
+@pytest.mark.parametrize("state", [[], [CREATE], [{"type": "m.room.name"}]])
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"members": [BOT], "total": 1},
+        {"members": [], "total": 3},
+        {"members": [], "total": False},
+        {"members": []},
+        {"state": []},
+        {},
+    ],
+)
+def test_a_room_without_people_is_gone_only_if_the_list_of_members_says_so_too(
+    http: Http, backend: Backend, state: list[Any], members: Any
+) -> None:
+    http.on("GET", f"{ADMIN}/v1/rooms/{R}/state", {"state": state})
+    http.on("GET", MEMBERS, members)
+    with pytest.raises(Unreachable):
+        backend.observe(ROOM)
+
+
+def test_an_abandoned_room_has_neither_state_nor_members(http: Http, backend: Backend) -> None:
+    http.on("GET", f"{ADMIN}/v1/rooms/{R}/state", {"state": []})
+    http.on("GET", MEMBERS, {"members": [], "total": 0})
+    assert backend.observe(ROOM) is None
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"state": {}}, {"state": None}, {"state": [IN]}, {"state": [CREATE, IN, 5]}]
+)
+def test_a_piece_of_a_rooms_state_is_no_room(http: Http, backend: Backend, answer: Any) -> None:
+    http.on("GET", f"{ADMIN}/v1/rooms/{R}/state", answer)
+    with pytest.raises(Unreachable):
+        backend.observe(ROOM)
+
+
+def test_a_removal_with_another_answer_is_believed_if_the_person_is_out(
+    http: Http, backend: Backend
+) -> None:
+    kick = f"{CLIENT}/rooms/{R}/kick"
+    theirs = f"{STATE}/m.room.member/{quote(ANNA, safe='')}"
+    http.on("POST", kick, {"status": "ok"})
+    http.on("GET", theirs, {"membership": "join"})
+    with pytest.raises(Unreachable):
+        backend.remove(ROOM, Remove("anna", ANNA, "Anna"))
+    http.on("POST", kick, {"status": "ok"})
+    http.mock.replace("GET", BASE_URL + theirs, json={"membership": "leave"})
+    backend.remove(ROOM, Remove("anna", ANNA, "Anna"))
+
+
+@pytest.mark.parametrize("answer", [{}, {"membership": None}, {"status": "ok"}])
+def test_a_membership_in_another_shape_is_not_read_as_being_out(
+    http: Http, backend: Backend, answer: Any
+) -> None:
+    http.refuse("POST", f"{CLIENT}/rooms/{R}/kick", 403, "M_FORBIDDEN")
+    http.on("GET", f"{STATE}/m.room.member/{quote(BOT, safe='')}", {"membership": "join"})
+    http.on("GET", f"{STATE}/m.room.member/{quote(ANNA, safe='')}", answer)
+    with pytest.raises(Unreachable):
+        backend.remove(ROOM, Remove("anna", ANNA, "Anna"))
+
+
+@pytest.mark.parametrize("answer", [{}, {"status": "ok"}, {"state": []}])
+def test_levels_are_not_written_over_what_are_none(
+    http: Http, backend: Backend, answer: Any
+) -> None:
+    http.on("GET", f"{STATE}/m.room.power_levels/", answer)
+    with pytest.raises(Unreachable):
+        backend.set_levels(ROOM, SetLevels({ANNA: 50}))
+    assert len(http.asked) == 1
 
 
 def test_a_fault_while_observing_is_not_read_as_gone(http: Http, backend: Backend) -> None:

@@ -55,6 +55,14 @@ ODD = {
     "302 elsewhere": (302, {"Location": "https://other.example/login"}, ""),
     "200 as a page": (200, {}, "<h1>Welcome</h1>"),
     "200 and a list": (200, {}, "[]"),
+    "200 and an empty object": (200, {}, "{}"),
+    "200 and another object": (200, {}, '{"status": "ok"}'),
+    "200 and empty lists": (200, {}, '{"state": [], "rooms": [], "results": []}'),
+    "200 and lists of other things": (
+        200,
+        {},
+        '{"state": [{"type": "m.room.x"}], "rooms": [1], "members": [], "results": {}}',
+    ),
     "suspended": matrix(403, "M_USER_SUSPENDED"),
     "locked": matrix(401, "M_USER_LOCKED"),
     "terms": matrix(403, "M_CONSENT_NOT_GIVEN"),
@@ -87,6 +95,10 @@ MOST_ODD = [
     "403 of nobody",
     "502 with a code",
     "200 as a page",
+    "200 and an empty object",
+    "200 and another object",
+    "200 and empty lists",
+    "200 and lists of other things",
     "suspended",
     "terms",
 ]
@@ -197,6 +209,8 @@ def test_a_room_that_is_right_stays_as_it_is_whatever_is_answered(
 def test_no_change_is_believed_that_was_not_made(
     school: Site, server: SmallServer, name: str, kind: str
 ) -> None:
+    if name.endswith("/kick") and kind == "200 and an empty object":
+        return  # the very answer of a server that has done it
     (room_id,) = server.kept.rooms
     server.odd, server.says = CALLS[name], lambda: ODD[kind]
     school.campus.add("1", teacher("ada"), student("cyd"), name="Geometry")

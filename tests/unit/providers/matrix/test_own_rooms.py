@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from commweb.errors import Refused, RoomGone, RoomUnsettled
+from commweb.errors import Refused, RoomGone, RoomUnsettled, Unreachable
 from commweb.providers.base import Backend
 from commweb.providers.rooms import (
     DeleteRoom,
@@ -201,10 +201,19 @@ def test_a_list_that_repeats_itself_for_ever_ends(http: Http, backend: Backend) 
     assert sum("limit=500" in asked for asked in http.asked) == 2
 
 
-@pytest.mark.parametrize("rooms", [None, {}, "x", [5, None, {}, {"room_id": 5, "creator": BOT}]])
+@pytest.mark.parametrize("rooms", [[], [{}, {"room_id": 5, "creator": BOT}]])
 def test_a_list_of_nothing_is_empty(http: Http, backend: Backend, rooms: Any) -> None:
     http.on("GET", LIST.format(0), {"rooms": rooms, "next_batch": 500})
     assert list(backend.own_rooms()) == []
+
+
+@pytest.mark.parametrize("answer", [{}, {"rooms": None}, {"rooms": {}}, {"rooms": [5]}])
+def test_what_is_no_list_does_not_say_that_there_are_none(
+    http: Http, backend: Backend, answer: Any
+) -> None:
+    http.on("GET", LIST.format(0), answer)
+    with pytest.raises(Unreachable):
+        list(backend.own_rooms())
 
 
 # Deleting
