@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from commweb import audit
+from commweb.clocks import SLACK
 from commweb.database import Database
 from commweb.encryption import Sealer, Secret
 from commweb.errors import EncryptionError
@@ -153,13 +154,14 @@ class StoredTokens:
     def take_lease(self, holder: str, generation: int, seconds: float) -> bool:
         with self._database.write() as connection:
             at = _clock(connection)
+            until = at + timedelta(seconds=seconds)
             return self._update(
                 connection,
                 self._own(generation),
                 Row.state == OK,
-                or_(Row.lease.is_(None), Row.lease_until < at),
+                or_(Row.lease.is_(None), Row.lease_until < at, Row.lease_until > until + SLACK),
                 lease=holder,
-                lease_until=at + timedelta(seconds=seconds),
+                lease_until=until,
             )
 
     def shorten_lease(self, holder: str, seconds: float) -> None:

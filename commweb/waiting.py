@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
 
+from commweb.clocks import SLACK
 from commweb.database import Database
 from commweb.encryption import Sealer, Secret
 from commweb.errors import EncryptionError
@@ -51,7 +52,7 @@ class Waiting:
         """The key, and what waits; None when there is nothing, or it is too old or cannot be
         opened."""
         with self._database.read() as connection:
-            query = select(SettingRow.value).where(self._mine(), SettingRow.updated_at > _oldest())
+            query = select(SettingRow.value).where(self._mine(), _young())
             value = connection.execute(query).scalar()
         if value is None:
             return None
@@ -69,7 +70,7 @@ class Waiting:
 
     def _forget(self, connection: Connection) -> None:
         connection.execute(delete(SettingRow).where(self._mine()))
-        too_old = and_(SettingRow.scope == self._scope(), SettingRow.updated_at <= _oldest())
+        too_old = and_(SettingRow.scope == self._scope(), ~_young())
         connection.execute(delete(SettingRow).where(too_old))
 
     def _scope(self) -> str:
@@ -85,5 +86,6 @@ class Waiting:
         return (self._provider, "waiting", self._person_id, key)
 
 
-def _oldest() -> Any:
-    return now() - WAITS
+def _young() -> ColumnElement[bool]:
+    """Put there within the time, and not by a clock that was ahead."""
+    return SettingRow.updated_at.between(now() - WAITS, now() + SLACK)

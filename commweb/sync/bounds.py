@@ -8,15 +8,27 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_
 
-__all__ = ["FOLD_REST", "LEASE", "ROOM_REST", "SERVER_PAUSE", "SLACK", "ends", "over", "rests"]
+from commweb.clocks import SLACK
 
-SLACK = timedelta(seconds=60)
-"""How much the clocks of a site's machines may differ."""
+__all__ = [
+    "FOLD_REST",
+    "LATE",
+    "LEASE",
+    "ROOM_REST",
+    "SERVER_PAUSE",
+    "SLACK",
+    "ends",
+    "over",
+    "rests",
+]
+
 LEASE = timedelta(seconds=60)
 ROOM_REST = timedelta(hours=4)
 SERVER_PAUSE = timedelta(hours=24)
 """The longest pause that a homeserver may ask for."""
 FOLD_REST = timedelta(hours=1)
+LATE = timedelta(seconds=60)
+"""How long after the server's first good answer a room with a late act is synced once more."""
 
 
 def rests(until: datetime | None, at: datetime, longest: timedelta) -> bool:

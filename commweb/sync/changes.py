@@ -28,6 +28,7 @@ from commweb.sync.marking import (
     Wanted,
     bring_back,
     close_groups,
+    forget_choices,
     has_left,
     hold,
     mark,
@@ -145,10 +146,11 @@ def _standing(turn: Turn, choice: Choice | None, answer: Answer) -> tuple[bool, 
     created = [report for report in turn.reports if report.kind == "created"]
     if last is not None:
         after = [report for report in created if report.id > last]
+        if after:
+            # It is there, or the host's answer is older than the report.
+            return True, Choice(after[0].provider or "")
         if answer.course is None:
             return True, None
-        if after:
-            return True, Choice(after[0].provider or "")
     if choice is None and created:
         return False, Choice(created[0].provider or "")
     return False, choice
@@ -221,6 +223,7 @@ def _people_of(state: State, ids: Sequence[int]) -> int:
             for person_id in sorted(gone):  # before rooms are locked, as everywhere
                 accounts.retire(connection, person_id)
             mark_people(connection, sorted({row.person_id for row in rows}), now())
+            forget_choices(connection, gone)
             reports.forget(connection, [row.id for row in rows])
             return len(rows)
     except FAULTS:

@@ -51,11 +51,13 @@ class Seat:
 @dataclass(frozen=True)
 class Target:
     """The desired room with its seats; no two seats have the same account. ``foreign``: accounts
-    that were people's here and are proven to be somebody else's."""
+    that were people's here and are proven to be somebody else's. ``newcomers``: person ids that
+    were somebody else's until now."""
 
     room: DesiredRoom
     seats: tuple[Seat, ...]
     foreign: frozenset[str] = frozenset()
+    newcomers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ __all__ = [
     "Wanted",
     "bring_back",
     "close_groups",
+    "forget_choices",
     "has_left",
     "hold",
     "mark",
@@ -253,6 +254,16 @@ def bring_back(
                 )
                 .values(state="removed", reason=None)
             )
+
+
+def forget_choices(connection: Connection, person_ids: Collection[str]) -> None:
+    """These people are gone: somebody else with the same id did not leave any room, and was taken
+    out of none in the chat. After rooms are locked, as everywhere."""
+    connection.execute(
+        update(MemberRow)
+        .where(MemberRow.person_id.in_(sorted(person_ids)), MemberRow.state.in_(OWN_CHOICE))
+        .values(state="removed", reason=None)
+    )
 
 
 def mark_people(connection: Connection, person_ids: Sequence[str], at: datetime) -> None:

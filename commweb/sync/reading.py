@@ -71,25 +71,27 @@ def read_course(
 def ask_host(state: State, course_id: str, *, members: bool = True) -> Answer:
     """What the host answers, in an app context of its own. ``members``: its people too. Raises
     `HostError`."""
-    with state.app.app_context():
-        try:
+    try:
+        with state.app.app_context():
             return state.host.answer(course_id, members=members)
-        except HostError:
-            raise
-        except Exception as error:
-            raise HostError(
-                _("The site could not say what the course looks like (%(kind)s).",
-                  kind=type(error).__name__)
-            ) from error  # fmt: skip
+    except (HostError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit and time-outs of greenlets too
+        raise HostError(
+            _("The site could not say what the course looks like (%(kind)s).",
+              kind=type(error).__name__)
+        ) from error  # fmt: skip
 
 
 def is_gone(state: State, person_id: str) -> bool:
     """Whether the host says that it has no such person. A host that fails says nothing."""
-    with state.app.app_context():
-        try:
+    try:
+        with state.app.app_context():
             return state.host.person(person_id) is None
-        except Exception:  # noqa: BLE001  (the person is taken to be there)
-            return False
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  (the person is taken to be there)
+        return False
 
 
 def _where(error: BaseException) -> str:
@@ -139,6 +141,13 @@ def _with_readable_image(state: State, course: Course | None) -> Course | None:
 
     def read_in_context() -> bytes:
         with state.app.app_context():
-            return read()
+            try:
+                return read()
+            except (Exception, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                raise HostError(
+                    _("The site could not read the picture (%(kind)s).", kind=type(error).__name__)
+                ) from error
 
     return replace(course, image=replace(course.image, read=read_in_context))

@@ -7,7 +7,7 @@ lease is not ours any more, `LeaseLost` is raised and nothing is written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -20,7 +20,7 @@ from commweb.models import Base, CreationAttempt, MemberRow, PastAccount, RoomRo
 from commweb.models import Connection as SessionRow
 from commweb.priority import Priority
 from commweb.servers import here
-from commweb.sync.bounds import LEASE, ROOM_REST, over
+from commweb.sync.bounds import LATE, LEASE, ROOM_REST, SLACK, over, rests
 from commweb.sync.known import RETIRED, Applied, AppliedMember, Intended
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "RoomRecord",
     "abandon_attempt",
     "applied",
+    "begun",
     "claim",
     "due",
     "fenced",
@@ -241,6 +242,17 @@ def read_room(connection: Connection, room_id: int, *, lock: bool = False) -> Ro
     return RoomRecord(*row) if row else None
 
 
+def begun(connection: Connection, room: RoomRecord | None) -> RoomRecord | None:
+    """The room, with a creation that began by now: one that is still to begin was written down by
+    a clock that was ahead, and would be waited for until then."""
+    at = now()
+    if room is None or room.creation_started_at is None or room.creation_started_at <= at + SLACK:
+        return room
+    key = RoomRow.id == room.id
+    connection.execute(update(RoomRow).where(key).values(creation_started_at=at))
+    return replace(room, creation_started_at=at)
+
+
 def applied(connection: Connection, room: RoomRecord) -> Applied:
     """What was applied to the room last."""
     rows = connection.execute(
@@ -288,7 +300,7 @@ def left_since(connection: Connection, room_id: int, since: datetime) -> frozens
 def _may_come_late(room: RoomRecord) -> bool:
     """Whether people may be in the room, or invited, by a request of which nothing is known:
     it got no answer, or its worker was killed while it made the room."""
-    over = room.unsure_until is not None and now() >= room.unsure_until
+    over = room.unsure_until is not None and not rests(room.unsure_until, now(), LATE)
     if room.unsure > 1 or (room.unsure == 1 and not over):
         return True
     return room.remote_id is None and room.creation_started_at is not None

@@ -15,6 +15,7 @@ from commweb.providers.base import Backend
 from commweb.providers.rooms import CreateRoom, RoomRef
 from commweb.state import State
 from commweb.sync.apply import Hands
+from commweb.sync.bounds import LATE, rests
 from commweb.sync.closing import Deletions, left_behind
 from commweb.sync.guests import guests_of
 from commweb.sync.leases import Lease
@@ -31,9 +32,6 @@ ALIAS_TAKEN = "COMMWEB_ALIAS_TAKEN"
 
 DELETION_SECONDS = 5.0
 """How long to wait before the server is asked again how far a deletion is."""
-
-LATE_SECONDS = 60.0
-"""How long after the server's first good answer a room with a late act is synced once more."""
 
 SOON_SECONDS = 5.0
 
@@ -118,11 +116,11 @@ class _Running:
         found = left_behind(self.backend, hands.room, record)
         if found is None and not _answers_are_sure(record):
             # The server may still process the request: it is asked once more.
-            until = now() + timedelta(seconds=LATE_SECONDS)
+            until = now() + LATE
             progress.flush(unsure=1, unsure_until=until)
             raise RoomUnsettled(
                 _("The room may still be created by the homeserver."),
-                retry_after_seconds=LATE_SECONDS,
+                retry_after_seconds=LATE.total_seconds(),
             )
         hands.take_over(found, record.creation_slug or "")
         if found is None and record.creation_key:
@@ -150,7 +148,7 @@ def _answers_are_sure(record: RoomRecord) -> bool:
     """Whether what was sent without an answer would have been processed by now."""
     if record.unsure == 0:
         return True
-    over = record.unsure_until is not None and now() >= record.unsure_until
+    over = record.unsure_until is not None and not rests(record.unsure_until, now(), LATE)
     return record.unsure == 1 and over
 
 
@@ -290,7 +288,7 @@ def _still_unsure(record: RoomRecord, *, late: bool) -> tuple[int, datetime | No
     if late:
         return UNSURE, None
     if record.unsure > 1:
-        return 1, now() + timedelta(seconds=LATE_SECONDS)
-    if record.unsure and record.unsure_until is not None and now() < record.unsure_until:
+        return 1, now() + LATE
+    if record.unsure and rests(record.unsure_until, now(), LATE):
         return 1, record.unsure_until
     return 0, None

@@ -24,6 +24,7 @@ from commweb.account_rows import (
     proven_elsewhere,
 )
 from commweb.accounts import RETIRED, agreed, displace, former, retire
+from commweb.clocks import SLACK
 from commweb.database import Database
 from commweb.errors import Refused, Unreachable
 from commweb.host import Person
@@ -60,6 +61,7 @@ from commweb.sync.identity import (
     waits,
 )
 from commweb.sync.known import Seat, Target
+from commweb.sync.marking import forget_choices
 
 __all__ = ["CHECKED_FOR", "Seating"]
 
@@ -326,7 +328,7 @@ class Seating:
             self._seat(member, choices.picks[member.person.id], known.get(member.person.id))
             for member in desired.members
         )
-        return Target(desired, seats, choices.foreign)
+        return Target(desired, seats, choices.foreign, frozenset(choices.replaced))
 
     def _store(self, connection: Connection, choices: Choices) -> None:
         provider, server = self.provider, self.backend.server_name
@@ -343,12 +345,12 @@ class Seating:
         move_accounts(connection, choices.moved)
         note_external_ids(connection, provider, choices.external_ids, server)
         looked_again(connection, provider, choices.looked_again, server)
+        forget_choices(connection, choices.replaced)
 
     def _seat(self, member: DesiredMember, pick: Choice, record: AccountRecord | None) -> Seat:
         person, create = member.person, self.rules.mode == "create"
         if pick.user_id is None:
-            plain = Seat(person.id, _shown(person), None, member.level)
-            return replace(plain, reason=pick.reason)
+            return replace(Seat(person.id, _shown(person), None, member.level), reason=pick.reason)
         if record is None or record.remote_user_id != pick.user_id:
             raise KeyError(person.id)
         new = pick.origin == INTENDED
@@ -386,7 +388,7 @@ def _still_good(record: AccountRecord, found: AccountFacts) -> bool:
 
 
 def _fresh(record: AccountRecord) -> bool:
-    return record.checked_at is not None and now() - record.checked_at < CHECKED_FOR
+    return record.checked_at is not None and -SLACK <= now() - record.checked_at < CHECKED_FOR
 
 
 def _state(person: Person, record: AccountRecord, *, rename: bool) -> str:

@@ -87,7 +87,10 @@ def standings(
             dropped = _left_to_others(key, record.remote_user_id, set(), view)
             people[key] = replace(gone, levels={**dropped, **gone.levels}) if dropped else gone
     for key, seat in seats.items():
-        people[key] = _wanted(seat, applied.members.get(key), view)
+        last = applied.members.get(key)
+        if last and last.state in OWN_CHOICE and target and key in target.newcomers:
+            last = replace(last, state="removed")  # that was somebody else
+        people[key] = _wanted(seat, last, view)
     return tuple(people[key] for key in sorted(people))
 
 

@@ -37,6 +37,7 @@ from commweb.sync.orphans import due_for_orphans, seek_orphans
 from commweb.sync.patience import LINE_DOWN_SECONDS, rest_after
 from commweb.sync.records import (
     RoomRecord,
+    begun,
     due,
     fenced,
     read_room,
@@ -190,7 +191,7 @@ class Worker:
         try:
             with state.database.write() as connection:
                 fenced(connection, room_id, holder)
-                record = read_room(connection, room_id)
+                record = begun(connection, read_room(connection, room_id))
         except LeaseLost:
             return
         provider = self._working().get(record.provider) if record else None

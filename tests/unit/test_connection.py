@@ -126,6 +126,14 @@ def test_one_holder_at_a_time_has_the_lease(stored: Stored) -> None:
     assert tokens.take_lease("you", 1, 30)
 
 
+def test_a_lease_that_a_clock_that_was_ahead_took_is_over(stored: Stored) -> None:
+    stored.save("a1", "r1")
+    tokens = stored.tokens()
+    assert tokens.take_lease("me", 1, 30 + 24 * 3600)
+    assert tokens.take_lease("you", 1, 30)
+    assert not tokens.take_lease("me", 1, 30)
+
+
 def test_many_threads_get_one_lease(stored: Stored) -> None:
     stored.save("a1", "r1")
     start = threading.Barrier(8)

@@ -52,7 +52,7 @@ def course_1(campus: Campus, **values: Any) -> None:
 class Raising(dict[str, list[Group]]):
     """The groups of course 1 cannot be read."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -64,6 +64,20 @@ class Raising(dict[str, list[Group]]):
 @breaks("the host raises")
 def host_raises(campus: Campus) -> None:
     campus.group_table = Raising(KeyError("ada@example.org"))
+
+
+class Elapsed(BaseException):
+    """As libraries for greenlets raise theirs."""
+
+
+@breaks("the host leaves")
+def host_leaves(campus: Campus) -> None:
+    campus.group_table = Raising(SystemExit("ada@example.org"))
+
+
+@breaks("the host's greenlet is over its time")
+def host_is_late(campus: Campus) -> None:
+    campus.group_table = Raising(Elapsed())
 
 
 @breaks("the host gives a wrong type")

@@ -8,8 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
+from commweb import Member, Person, Role
 from commweb.models import (
     Account,
     AccountConsent,
@@ -20,6 +21,7 @@ from commweb.models import (
     RoomRow,
     now,
 )
+from commweb.providers.rooms import ObservedMember
 from commweb.sync.changes import fold
 from commweb.sync.choices import store_choice
 from commweb.sync.reports import append
@@ -270,3 +272,102 @@ def test_the_members_are_read_only_if_somebody_left(
     report(school, "course_changed", "1")
     fold(school.state)
     assert asked == []
+
+
+@pytest.mark.parametrize("state", ["left", "kicked"])
+def test_a_new_person_with_the_id_of_one_who_had_left_comes_in(
+    school: Site, server: SimulatedServer, state: str
+) -> None:
+    """Deleted and created again in one transaction, enrolled in the same course."""
+    create(school, "1")
+    work(school)
+    (room,) = server.rooms.values()
+    by = "@bob:sim" if state == "left" else "@ada:sim"
+    room.members["@bob:sim"] = ObservedMember("leave", by_self=state == "left", by=by)
+    enrol(school, "bob")
+    work(school)
+    assert dict(rows(school, MemberRow.person_id, MemberRow.state))["bob"] == state
+    with school.app.app_context():
+        school.comm.person_deleted("bob")
+        school.comm.course_changed("1")
+        school.db.session.commit()
+    work(school)
+    assert room.is_in("@bob-2:sim")
+    assert not room.is_in("@bob:sim")
+
+
+def test_a_new_person_whose_predecessors_end_nobody_reported_comes_in_too(
+    school: Site, server: SimulatedServer
+) -> None:
+    campus = school.campus
+    bob = Person("7", "bob", "Bob", external_id="bob@school.example")
+    for course_id in ("1", "2"):
+        campus.add(course_id, teacher("ada"), Member(bob, Role.PARTICIPANT))
+    report(school, "course_created", "1", "2")
+    work(school)
+    for room in server.rooms.values():
+        room.members["@bob:sim"] = ObservedMember("leave", by_self=True, by="@bob:sim")
+    report(school, "course_changed", "1", "2")
+    work(school)
+    cyd = Person("7", "cyd", "Cyd", external_id="cyd@school.example")
+    for course_id in ("1", "2"):
+        campus.add(course_id, teacher("ada"), Member(cyd, Role.PARTICIPANT))
+    report(school, "course_changed", "1", "2")
+    work(school)
+    assert [room.is_in("@cyd:sim") for room in server.rooms.values()] == [True, True]
+
+
+def test_a_course_deleted_and_created_in_one_transaction_is_the_new_one(
+    school: Site, server: SimulatedServer
+) -> None:
+    create(school, "1")
+    work(school)
+    ((old,),) = rows(school, RoomRow.remote_id)
+    school.campus.add("1", teacher("cyd"), name="Botany")
+    with school.app.app_context():
+        school.comm.course_deleted("1")
+        school.comm.course_created("1")
+        school.db.session.commit()
+    work(school)
+    found = rows(school, RoomRow.id, RoomRow.wanted, RoomRow.status, RoomRow.remote_id)
+    assert [row[1:3] for row in found] == [(False, "off"), (True, "ready")]
+    assert not room_of(server, old).is_in("@bob:sim")
+    assert room_of(server, found[1].remote_id).name == "Botany"
+
+
+def test_a_course_created_again_that_the_host_does_not_show_yet_is_not_forgotten(
+    school: Site, server: SimulatedServer
+) -> None:
+    """The host reads from a copy of its database that is behind."""
+    create(school, "1")
+    work(school)
+    del school.campus.course_table["1"]
+    report(school, "course_deleted", "1")
+    report(school, "course_created", "1")
+    work(school)
+    assert rows(school, RoomRow.wanted, RoomRow.status) == [(False, "off")]
+    assert rows(school, CourseChoice.provider) == [(SIM,)]
+    school.campus.add("1", teacher("cyd"), name="Botany")
+    with school.state.database.write() as connection:
+        append(connection, ["1"], "drift")
+    work(school)
+    assert sorted(rows(school, RoomRow.wanted, RoomRow.status)) == [(False, "off"), (True, "ready")]
+
+
+def test_a_person_in_five_hundred_rooms_is_looked_at_in_each(school: Site) -> None:
+    with school.state.database.write() as connection:
+        rooms = [
+            {"course_id": str(number), "group_id": "", "provider": SIM, "wanted": True,
+             "revision": 1, "synced_revision": 1}
+            for number in range(1001)
+        ]  # fmt: skip
+        connection.execute(insert(RoomRow), rooms)
+        ids = connection.execute(select(RoomRow.id)).scalars().all()
+        people = [
+            {"room_id": one, "person_id": "bob", "display_name": "Bob", "state": "in"}
+            for one in ids
+        ]
+        connection.execute(insert(MemberRow), people)
+    report(school, "person_changed", "bob")
+    assert fold(school.state) == 1
+    assert set(rows(school, RoomRow.synced_revision < RoomRow.revision)) == {(True,)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from commweb.accounts import account_of, link
 from commweb.encryption import Secret
 from commweb.errors import ProviderError, Refused, SignInNeeded, Unreachable
 from commweb.i18n import lazy_gettext
-from commweb.models import Account, AccountProof, CourseChoice, MemberRow, RoomRow, now
+from commweb.models import Account, AccountProof, CourseChoice, Event, MemberRow, RoomRow, now
 from commweb.providers import Registry
 from commweb.providers.base import People, Provider, ProviderContext
 from commweb.providers.rooms import AccountFacts
@@ -321,6 +322,22 @@ def test_another_code_waits_a_minute_and_asks_the_homeserver_nothing_before(
         connection.execute(update(AccountProof).values(sent_at=now().replace(year=2020)))
     assert press(ada, "link", user_id=MINE).status_code == 303
     assert chat.ended == ["!dm1"]
+
+
+def test_a_clock_that_was_ahead_neither_keeps_a_code_alive_nor_the_next_one_away(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    press(ada, "link", user_id=MINE)
+    code = code_of(chat)
+    tomorrow = now() + timedelta(days=1)
+    with school.state.database.write() as connection:
+        ahead = {"sent_at": tomorrow, "expires_at": tomorrow + timedelta(minutes=15)}
+        connection.execute(update(AccountProof).values(**ahead))
+        connection.execute(update(Event).values(at=tomorrow))
+    assert press(ada, "confirm", code=code).status_code == 422
+    for number in range(5):
+        assert press(ada, "link", user_id=f"@m{number}:chat.example").status_code == 303
+        let_a_minute_pass(school)
 
 
 def test_giving_up_ends_the_conversation_and_keeps_the_minute(
