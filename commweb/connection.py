@@ -74,7 +74,8 @@ class Session:
 
     ``trouble``: why the provider is stopped, though its session lives (the acting account or the
     server); ``trouble_code`` names it for programs, ``trouble_since`` is when it began.
-    ``answered_at``: the server's last good answer, to the minute.
+    ``answered_at``: the server's last good answer, to the minute. ``copied``: it is another
+    installation's, from which the database was copied.
     """
 
     pair: TokenPair
@@ -92,6 +93,7 @@ class Session:
     trouble: str | None = None
     trouble_since: datetime | None = None
     answered_at: datetime | None = None
+    copied: bool = False
 
 
 class TokenStore(Protocol):
@@ -272,12 +274,14 @@ class StoredTokens:
         user_id: str | None = None,
         device_id: str | None = None,
         allow_new_server: bool = False,
-    ) -> None:
+    ) -> Session | None:
         """An admin's own tokens, in the transaction of the settings they belong to.
 
         None keeps what is stored, if it is stored for the same ``base_url`` (and was not copied
         from another installation). Raises the generation, clears lease and previous, sets the
-        state to ok. Nothing given and the same server: changes nothing.
+        state to ok. Nothing given and the same server: changes nothing. Answers the session that
+        was replaced, as it was at that moment: a worker may have refreshed it since it was read;
+        None: there was none, or nothing was changed.
 
         ``allow_new_server``: an account of another server than the one the rooms are on is meant;
         all rooms and accounts are asked for anew there. Otherwise raises `AnotherServer`.
@@ -285,7 +289,7 @@ class StoredTokens:
         row = self._row(connection, lock=True)
         same_server = row is not None and row.base_url == base_url
         if same_server and access is None and refresh is None:
-            return
+            return None
         values: dict[str, Any] = {
             "base_url": base_url,
             "instance": self._instance,
@@ -312,12 +316,18 @@ class StoredTokens:
                     raise found.error()
                 values["server_name"] = name
         self._put(connection, row, values)
+        return self._replaced(row)
 
-    def clear(self, connection: Connection) -> None:
-        """Forget the tokens ("Clear tokens"); the generation still grows."""
+    def clear(self, connection: Connection) -> Session | None:
+        """Forget the tokens ("Clear tokens"); the generation still grows. Answers the session
+        that was forgotten."""
         row = self._row(connection, lock=True)
         if row is not None:
             self._put(connection, row, {**FORGOTTEN, **FRESH})
+        return self._replaced(row)
+
+    def _replaced(self, row: Any) -> Session | None:
+        return None if row is None or row.access is None else self._session(row)
 
     def _row(self, connection: Connection, *, lock: bool = False) -> Any:
         query = select(*Row.__table__.columns).where(Row.provider == self._provider)
@@ -376,6 +386,7 @@ class StoredTokens:
             trouble=row.trouble,
             trouble_since=row.trouble_since,
             answered_at=row.answered_at,
+            copied=row.instance != self._instance,
         )
 
 

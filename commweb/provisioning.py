@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from commweb.connection import OK, Session
 from commweb.encryption import Secret
-from commweb.errors import AnotherServer, MisuseError, ProviderError, UnknownSetting
+from commweb.errors import MisuseError, ProviderError, UnknownSetting
 from commweb.i18n import gettext as _
 from commweb.i18n import joined
 from commweb.models import now
@@ -43,9 +43,10 @@ def configure(
     secrets: Mapping[str, Secret] | None = None,
     actor: str = "",
     allow_new_server: bool = False,
-) -> None:
+) -> Session | None:
     """Save settings and, where given, the tokens of the provider's session and the ``secrets`` of
-    its own by field name, in one transaction. No request is made.
+    its own by field name, in one transaction. No request is made: the session that was replaced,
+    which is answered, lives on.
 
     ``allow_new_server``: ``user_id`` is an account of another server than the one the rooms are
     on; everything is created anew there. Raises `AnotherServer` where that was not said, and
@@ -63,6 +64,8 @@ def configure(
     if unknown:
         raise UnknownSetting(f"No such secret of {provider_id}: {', '.join(unknown)}.")
 
+    replaced: list[Session | None] = [None]
+
     def also(connection: Connection) -> None:
         if own:
             state.secrets(provider).replace(
@@ -72,7 +75,7 @@ def configure(
                 declared=own,
                 actor=actor,
             )
-        state.tokens(provider).replace(
+        replaced[0] = state.tokens(provider).replace(
             connection,
             base_url=provider.server_url(merged),
             access=access,
@@ -95,6 +98,7 @@ def configure(
         also=also,
     )
     state.wake()
+    return replaced[0]
 
 
 def sign_in(
@@ -114,10 +118,9 @@ def sign_in(
     there are, unless ``allow_new_server``; the new session is ended then.
     """
     values = state.values(provider).values
-    old = state.tokens(provider).read()
     done = provider.sign_in(values, state.network, username, password)
     try:
-        configure(
+        old = configure(
             state,
             provider.id,
             {},
@@ -129,7 +132,7 @@ def sign_in(
             actor=actor,
             allow_new_server=allow_new_server,
         )
-    except AnotherServer:
+    except BaseException:  # nobody has these tokens
         with suppress(ProviderError):
             provider.end_session(provider.server_url(values), state.network, done.pair, None)
         raise
@@ -139,14 +142,18 @@ def sign_in(
 
 
 def end_replaced(state: State, provider: Provider, old: Session, new: Session | None) -> str | None:
-    """Log out the session that was stored before, as far as it was alive and ours; a sentence
-    when that failed. ``new``: what is stored now; None: nothing.
+    """Log out the session that was stored before, as far as it is alive and ours; a sentence
+    when that was not done. ``new``: what is stored now; None: nothing.
 
-    A session that is dead, or belongs to the installation whose database was copied, is left
-    alone: its tokens say nothing about what else would end.
+    A session of the installation whose database was copied is left alone: it works with it.
     """
-    if old.state != OK or not old.pair.access or not provider.has_session:
+    if not old.pair.access or not provider.has_session:
         return None
+    if old.copied:
+        return _(
+            "The old session was not ended: it belongs to the installation from which the "
+            "database was copied."
+        )
     if new is not None and (new.state != OK or new.user_id is None):
         return _("The old session was not ended, because the new one is not confirmed yet.")
     kept = None if new is None else (new.base_url, new.pair)

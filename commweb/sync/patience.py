@@ -31,6 +31,8 @@ HOST_PAUSE_SECONDS = 30.0
 DATABASE_PAUSE_SECONDS = 5.0
 UNSETTLED_SECONDS = 5.0
 SIGN_IN_SECONDS = 1.0
+SHORTEST_PAUSE_SECONDS = 0.5
+"""A server that asks to wait a moment less is not asked at once again."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def rest_after(error: Exception, attempts: int, *, line_down: bool) -> Rest:
     """
     reason = _reason(error)
     if isinstance(error, RateLimited | RoomUnsettled):
-        return Rest(error.retry_after_seconds or UNSETTLED_SECONDS, False, reason)
+        asked = error.retry_after_seconds or UNSETTLED_SECONDS
+        return Rest(max(asked, SHORTEST_PAUSE_SECONDS), False, reason)
     if isinstance(error, SignInNeeded):
         return Rest(SIGN_IN_SECONDS, False, reason)
     if isinstance(error, HostError):

@@ -98,9 +98,9 @@ class AnotherServerPages:
         return self._connect(state, person, kept[1])
 
     def _connect(self, state: State, person: Any, payload: dict[str, Any]) -> ResponseReturnValue:
-        tried, old = unpacked(payload), state.tokens(self.provider).read()
+        tried = unpacked(payload)
         try:
-            save_tried(
+            old = save_tried(
                 state,
                 self.provider,
                 payload["values"],

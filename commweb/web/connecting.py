@@ -25,7 +25,7 @@ from commweb.waiting import Waiting
 from commweb.web.effects import give_back
 from commweb.web.flashes import flash
 
-__all__ = ["Tried", "after_saving", "introduced", "packed", "unpacked", "waiting_for"]
+__all__ = ["Tried", "after_saving", "end_new", "introduced", "packed", "unpacked", "waiting_for"]
 
 INTRODUCE_SECONDS = 10.0
 
@@ -159,12 +159,16 @@ def after_saving(
 
 
 def end_tried(state: State, provider: Provider, payload: Mapping[str, Any]) -> None:
-    """End a session that was signed in to here and is not wanted; best effort."""
-    tried = unpacked(payload)
+    """End a session that waited and is not wanted, if it was signed in to here."""
+    end_new(state, provider, payload["values"], unpacked(payload))
+
+
+def end_new(state: State, provider: Provider, values: Mapping[str, Any], tried: Tried) -> None:
+    """End a session that was signed in to here and is not stored; said if that failed."""
     if not tried.signed_in or tried.access is None:
         return
     pair = TokenPair(tried.access, tried.refresh)
     try:
-        provider.end_session(provider.server_url(payload["values"]), state.network, pair, None)
+        provider.end_session(provider.server_url(values), state.network, pair, None)
     except ProviderError:
         flash(_("The new session could not be ended."), "warning")

@@ -123,13 +123,12 @@ class ChangesPages:
     ) -> ResponseReturnValue:
         provider, access = self.provider, typed.secrets.get("access_token")
         refresh = typed.secrets.get("refresh_token")
-        old = state.tokens(provider).read()
         tried = Tried(None, None)
         try:
             if state.values(provider).version != typed.version:
                 raise StaleSettings("These settings were saved by somebody else meanwhile.")
             tried = introduced(state, provider, typed.values, access, refresh)
-            self._store(state, typed, follows, tried)
+            old = self._store(state, typed, follows, tried)
         except StaleSettings:
             waiting_for(state, provider, person_id).drop()
             flash(_("Somebody else changed these settings. Enter your changes again."), "warning")
@@ -155,7 +154,7 @@ class ChangesPages:
 
     def _store(
         self, state: State, typed: Typed, follows: Consequences | None, tried: Tried
-    ) -> None:
+    ) -> Session | None:
         provider, person = self.provider, acting_person(state)
         before = dict(state.values(provider).values)
 
@@ -177,7 +176,7 @@ class ChangesPages:
         detail: dict[str, Any] = {"replaced": replaced} if replaced else {}
         if follows is not None:
             detail["confirmed"] = list(follows.sentences)
-        save_tried(
+        return save_tried(
             state,
             provider,
             typed.values,

@@ -106,7 +106,6 @@ class ProviderPages:
             return self._page(form, status=422)
         typed = form.secrets().get("access_token")
         values = form.plain_values(self.provider.settings)
-        old = state.tokens(self.provider).read()
         person = acting_person(state)
         try:
             require_current(state, self.provider, form)
@@ -114,7 +113,7 @@ class ProviderPages:
                 return wait_for_answer(state, self.provider, form, person.id)
             refresh = form.secrets().get("refresh_token")
             tried = introduced(state, self.provider, values, typed, refresh)
-            save_settings(state, self.provider, form, person, tried)
+            old = save_settings(state, self.provider, form, person, tried)
         except StaleSettings:
             form.ask_again()
             return self._page(form, stale=True, status=422)
@@ -162,10 +161,10 @@ class ProviderPages:
         actor = acting_person(state).id
         give_back(state)
         tokens, own = state.tokens(self.provider), state.secrets(self.provider)
-        old = tokens.read()
+        forgotten: list[Session | None] = [None]
 
         def forget(connection: Connection) -> None:
-            tokens.clear(connection)
+            forgotten[0] = tokens.clear(connection)
             own.clear(connection)
 
         # Neither: it was sent twice, and the trail says so already.
@@ -185,6 +184,7 @@ class ProviderPages:
             else _("The secrets are cleared.")
         )
         flash(told, "success")
+        old = forgotten[0]
         problem = end_replaced(state, self.provider, old, None) if old is not None else None
         if problem:
             flash(problem, "warning")

@@ -21,7 +21,7 @@ from commweb.i18n import lazy_gettext
 from commweb.providers.base import Provider, SignedIn
 from commweb.state import State, current_state
 from commweb.web.another_server import wait_for_confirmation
-from commweb.web.connecting import Tried, after_saving
+from commweb.web.connecting import Tried, after_saving, end_new
 from commweb.web.consequences import consequences
 from commweb.web.effects import fill_in_address, find, flash_findings, give_back, problem_sentence
 from commweb.web.flashes import flash
@@ -85,13 +85,14 @@ class SignInPages:
         return self._signed_in(state, form)
 
     def _signed_in(self, state: State, form: SignInFields) -> ResponseReturnValue:
-        person = acting_person(state)
+        person, tried = acting_person(state), Tried(None, None)
         try:
             require_current(state, self.provider, form)
-            old = state.tokens(self.provider).read()
             tried = Tried.of_sign_in(self._ask(state, form))
-            save_settings(state, self.provider, form, person, tried)
+            old = save_settings(state, self.provider, form, person, tried)
         except StaleSettings:
+            # Nobody has the tokens of a session that was signed in to meanwhile.
+            end_new(state, self.provider, form.plain_values(self.provider.settings), tried)
             form.ask_again()
             return self._page(form, stale=True, status=422)
         except AnotherServer:

@@ -62,8 +62,9 @@ def require_current(state: State, provider: Provider, form: SettingsForm) -> Non
 
 def save_settings(
     state: State, provider: Provider, form: SettingsForm, person: Person, tried: Tried
-) -> None:
+) -> Session | None:
     """Save the form's values and the tokens (typed, or from signing in) in one transaction.
+    Answers the session that was replaced.
 
     Raises `StaleSettings` when somebody saved since the form was loaded, and `AnotherServer`
     when the tokens are of another server than the rooms.
@@ -74,7 +75,7 @@ def save_settings(
         url = provider.server_url(values)
         keep_secrets(connection, state, provider, form, server_url=url, actor=person.id)
 
-    save_tried(
+    return save_tried(
         state,
         provider,
         values,
@@ -97,14 +98,15 @@ def save_tried(
     allow_new_server: bool = False,
     also: Callable[[Connection], None] | None = None,
     detail: Mapping[str, object] | None = None,
-) -> None:
+) -> Session | None:
     """Save values and tokens as `save_settings` does, without their form. ``also`` is run in the
     same transaction, before rooms are asked for."""
     before = state.values(provider).values
+    replaced: list[Session | None] = [None]
 
     def store(connection: Connection) -> None:
         if provider.has_session:
-            state.tokens(provider).replace(
+            replaced[0] = state.tokens(provider).replace(
                 connection,
                 base_url=provider.server_url(values),
                 access=tried.access,
@@ -130,6 +132,7 @@ def save_tried(
         also=store,
         detail=detail,
     )
+    return replaced[0]
 
 
 def _detail(form: SettingsForm, tried: Tried) -> dict[str, object]:

@@ -161,9 +161,13 @@ class MatrixProvider(Provider):
         end(network, homeserver_base(server_url), pair, kept)
 
     def keep_alive(self, context: ProviderContext, deadline_seconds: float) -> None:
+        """A token of unknown life is used: only the server says that it is over."""
         session = HomeserverSession.open(context, seconds=deadline_seconds)
         try:
-            session.ring.token()
+            if session.ring.session().pair.expires_at is None:
+                session.client.whoami()
+            else:
+                session.ring.token()
         finally:
             session.close()
 

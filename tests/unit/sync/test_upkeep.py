@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from commweb.errors import Unreachable
-from commweb.models import Connection
+from commweb.models import Connection, now
 from commweb.providers.base import ProviderContext
 from commweb.sync.upkeep import Upkeep
 from tests.simulated import SimulatedProvider, SimulatedServer
@@ -72,5 +73,14 @@ def test_a_fault_is_for_the_next_time(school: Site, provider: Kept, fault: Excep
         times.append(seconds)
         return len(times) == 2
 
+    with school.state.database.write() as connection:
+        connection.execute(update(Connection).values(expires_at=now() + timedelta(seconds=60)))
     Upkeep(school.state).run(wait)
     assert provider.asked == 2
+
+
+def test_a_token_of_unknown_life_is_tried_now_and_then(school: Site, provider: Kept) -> None:
+    upkeep = Upkeep(school.state)
+    for _again in range(5):
+        upkeep.once()
+    assert provider.asked == 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
+from commweb.connection import TokenPair
 from commweb.encryption import Secret
 from commweb.errors import Unreachable
 from commweb.models import Account, Connection, RoomRow, SettingRow, now
@@ -196,8 +198,64 @@ def test_the_session_of_another_installation_is_left_alone(
 ) -> None:
     with configured.state.database.write() as connection:
         connection.execute(update(Connection).values(instance="the original"))
-    admin.follow(admin.send(SETTINGS_URL, **TOKENS))
+    page = admin.follow(admin.send(SETTINGS_URL, **TOKENS))
     assert fake.ended == []
+    assert "The old session was not ended: it belongs to the installation from which" in page
+
+
+@pytest.mark.parametrize("how", ["sign-in", "clear-tokens", "typed"])
+def test_the_session_that_is_ended_is_the_one_that_was_stored_last(
+    configured: Site, fake: FakeProvider, admin: Visitor, how: str
+) -> None:
+    """A worker refreshes the old session just before the new one is stored."""
+    save = configured.state.settings.save
+
+    def refreshed(*args: Any, **kwargs: Any) -> Any:
+        tokens = configured.state.tokens(fake)
+        session = tokens.read()
+        assert session is not None
+        assert tokens.take_lease("worker", session.generation, 30)
+        pair = TokenPair(Secret("rotated-access"), Secret("rotated-refresh"))
+        assert tokens.rotate("worker", session.generation, pair, Secret("old-refresh"))
+        return save(*args, **kwargs)
+
+    configured.state.settings.save = refreshed  # type: ignore[method-assign]
+    if how == "sign-in":
+        admin.send(f"{SETTINGS_URL}/sign-in", username="bot", password="open sesame")
+    else:
+        typed = TOKENS if how == "typed" else {}
+        admin.send(SETTINGS_URL if typed else f"{SETTINGS_URL}/clear-tokens", **typed)
+    assert [(access, kept) for _url, access, kept in fake.ended] == [
+        ("rotated-access", how != "clear-tokens")
+    ]
+
+
+def test_a_session_that_needs_a_sign_in_may_be_alive_and_is_ended(
+    configured: Site, fake: FakeProvider, admin: Visitor
+) -> None:
+    with configured.state.database.write() as connection:
+        connection.execute(update(Connection).values(state="sign_in_needed"))
+    admin.follow(admin.send(f"{SETTINGS_URL}/sign-in", username="bot", password="open sesame"))
+    assert fake.ended == [("https://hs.example", "old-access", True)]
+
+
+def test_a_sign_in_whose_settings_were_saved_by_somebody_else_meanwhile_is_ended(
+    configured: Site, fake: FakeProvider, admin: Visitor
+) -> None:
+    page = f"{SETTINGS_URL}/sign-in"
+
+    def meanwhile() -> None:
+        fake.on_call = lambda: None
+        with configured.app.app_context():
+            configured.comm.configure("fake", {"nickname": "Other"})
+
+    fake.on_call = meanwhile
+    response = admin.send(page, username="bot", password="open sesame")
+    assert response.status_code == 422
+    assert fake.ended == [("https://hs.example", "signed-access", False)]
+    session = session_of(configured, fake)
+    assert session is not None
+    assert session.pair.access == Secret("old-access")
 
 
 def test_the_command_line_refuses_another_server_with_the_numbers(

@@ -23,6 +23,7 @@ from commweb.models import now
 from commweb.net import Door, NetworkPolicy
 from commweb.providers.matrix import calls, public
 from commweb.providers.matrix.calls import CREATE_ROOM, PUT_STATE
+from commweb.providers.matrix.provider import MatrixProvider
 from commweb.providers.matrix.session import HomeserverSession
 from commweb.providers.matrix.transport import MatrixRefused, Transport
 from tests.stored_session import BASE_URL, Stored
@@ -313,3 +314,21 @@ def test_an_incomplete_refresh_is_unreachable(
     http.add(responses.POST, BASE_URL + "/_matrix/client/v3/refresh", json=body)
     with pytest.raises(Unreachable):
         public.refresh(transport, Secret("r"), 5)
+
+
+def test_an_idle_session_of_unknown_life_is_refreshed_once_its_token_is_over(
+    http: responses.RequestsMock, stored: Stored
+) -> None:
+    stored.save("access-one", "refresh-one")
+    answer(http, json=WHOAMI)
+    MatrixProvider().keep_alive(stored.context(), 5.0)
+    assert [call.request.url for call in http.calls] == [BASE_URL + PATH]
+    http.replace(responses.GET, BASE_URL + PATH, json=UNKNOWN, status=401)
+    pair = {"access_token": "access-two", "refresh_token": "refresh-two", "expires_in_ms": 300000}
+    http.add(responses.POST, BASE_URL + "/_matrix/client/v3/refresh", json=pair)
+    with pytest.raises(Unreachable):  # this double goes on refusing
+        MatrixProvider().keep_alive(stored.context(), 5.0)
+    kept = stored.tokens().read()
+    assert kept is not None
+    assert kept.pair.access == Secret("access-two")
+    assert kept.pair.expires_at is not None
