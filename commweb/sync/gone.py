@@ -11,7 +11,6 @@ from sqlalchemy import Connection, case, func, or_, select, update
 
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
-from commweb.models import Connection as SessionRow
 from commweb.models import RoomRow, now
 from commweb.sync.guard import ANYTHING, ROOM_GONE, Hold, too_many_gone
 
@@ -38,9 +37,9 @@ def rooms_gone(
 
 def decide_gone(connection: Connection, room_id: int, at: datetime | None = None) -> Hold | None:
     """The server said that this room is not there: note it, and decide. None: it may be created
-    anew. Part of the caller's write transaction, and the first statement of it: it locks the
-    provider's session, and then the room. A caller that gets a `Hold` records it as the room's
-    (``held_kind``, ``held_people``, the status "held") and creates nothing.
+    anew. Part of the caller's write transaction, and the first statement of it: one of them a
+    provider goes on at a time, and it locks the room. A caller that gets a `Hold` records it as the
+    room's (``held_kind``, ``held_people``, the status "held") and creates nothing.
 
     A room that was held stays so until somebody confirms, or it is seen again.
     """
@@ -48,9 +47,7 @@ def decide_gone(connection: Connection, room_id: int, at: datetime | None = None
     provider = connection.execute(select(RoomRow.provider).where(RoomRow.id == room_id)).scalar()
     if provider is None:
         return None
-    # One process at a time counts: two that find a room missing would else not see each other's.
-    key = SessionRow.provider == provider
-    connection.execute(select(SessionRow.provider).where(key).with_for_update())
+    _one_at_a_time(connection, provider)
     room = connection.execute(
         select(RoomRow.gone_at, RoomRow.status, RoomRow.held_kind, RoomRow.confirmed_people)
         .where(RoomRow.id == room_id)
@@ -65,6 +62,14 @@ def decide_gone(connection: Connection, room_id: int, at: datetime | None = None
     if not waits and not too_many_gone(gone, everything):
         return None
     return Hold("room_gone", _reason(gone - 1), (ROOM_GONE,))
+
+
+def _one_at_a_time(connection: Connection, provider: str) -> None:
+    """Two that find a room missing would else not see each other's. On SQLite one writes at a time
+    anyhow; a row to lock is not there for every provider."""
+    if connection.dialect.name == "postgresql":
+        name = func.hashtextextended(f"commweb rooms gone {provider}", 0)
+        connection.execute(select(func.pg_advisory_xact_lock(name)))
 
 
 def _reason(others: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ from commweb.providers import Registry
 from commweb.providers.rooms import AccountFacts, EnsureAccount
 from commweb.rekey import rekey
 from commweb.state import SITE_SETTINGS
+from commweb.sync.gone import decide_gone
+from commweb.sync.guard import Hold
 from commweb.sync.known import Applied
 from commweb.sync.leases import Lease
 from commweb.sync.progress import Progress
@@ -276,3 +279,32 @@ def test_what_the_database_cannot_hold_stops_no_other_course(school: Site) -> No
         name = connection.execute(select(MemberRow.display_name)).scalar_one()
     assert rooms == [("1", "ready", "Algebra"), ("2", "ready", "Algebra")]
     assert name == "Bo" + "b" * 253
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["with a session", "without a session"])
+def test_of_many_rooms_that_are_gone_at_one_moment_three_are_created_anew(
+    school: Site, stored: bool
+) -> None:
+    """Each thread finds another room missing, and counts those of all others."""
+    database = school.state.database
+    if stored:
+        session = {"provider": SIM, "generation": 1, "state": "ok", "set_at": now()}
+        with database.write() as connection:
+            connection.execute(insert(Connection).values(**session))
+    add_rooms(database, 12)
+    with database.write() as connection:
+        connection.execute(update(RoomRow).values(wanted=True, remote_id=RoomRow.course_id))
+        ids = connection.execute(select(RoomRow.id)).scalars().all()
+    together = threading.Barrier(8)
+
+    def decide(room_id: int) -> Hold | None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(1)
+        with database.write() as connection:
+            found = decide_gone(connection, room_id)
+            time.sleep(0.05)
+            return found
+
+    with ThreadPoolExecutor(8) as many:
+        holds = list(many.map(decide, ids))
+    assert sum(hold is None for hold in holds) == 3

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from commweb import Group
+from commweb import Group, Member
 from commweb.models import (
     Change,
     FoldRow,
@@ -20,11 +20,12 @@ from commweb.models import (
     now,
 )
 from commweb.sync.changes import failing_folds, fold, pending
+from commweb.sync.choices import store_choice
 from commweb.sync.schedule import soonest
 from commweb.sync.worker import Worker
 from tests.simulated import SimulatedProvider, SimulatedServer
 from tests.sites import Campus, Site, switched_on, teacher
-from tests.unit.sync.folding import counted, create, report, rests_are_over, rows, work, write
+from tests.unit.sync.folding import SIM, counted, create, report, rests_are_over, rows, work, write
 
 
 @pytest.fixture
@@ -282,3 +283,62 @@ def test_a_person_whose_report_cannot_be_folded_keeps_nobody_else(
     assert rows(school, Change.person_id) == [("bob",)]
     monkeypatch.undo()
     assert fold(school.state) == 1
+
+
+def twice(campus: Campus) -> None:
+    campus.group_table["1"] = [Group("g", "Lab"), Group("g", "Lab again")]
+    campus.member_table["1"] += campus.member_table["1"]
+
+
+def no_people(campus: Campus) -> None:
+    campus.member_table["1"] = None  # type: ignore[assignment]
+
+
+def a_hole(campus: Campus) -> None:
+    campus.member_table["1"] = [*campus.member_table["1"], None]  # type: ignore[list-item]
+
+
+def half_read(campus: Campus) -> None:
+    """The list breaks off: what came until then is not everybody."""
+
+    def breaks_off() -> Iterator[Member]:
+        yield campus.member_table["1"][0]
+        raise TimeoutError
+
+    campus.member_table = {**campus.member_table}
+    original = campus.members
+    campus.members = lambda key: breaks_off() if key == "1" else original(key)  # type: ignore[method-assign]
+
+
+def other_words(campus: Campus) -> None:
+    people = campus.member_table["1"]
+    campus.member_table["1"] = [replace(one, role="student") for one in people]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("answer", [no_people, a_hole, half_read, other_words])
+def test_an_answer_that_is_none_takes_nobody_out(
+    school: Site, server: SimulatedServer, answer: Callable[[Campus], None]
+) -> None:
+    create(school, "1", "2")
+    work(school)
+    before = [dict(room.members) for room in server.rooms.values()]
+    answer(school.campus)
+    report(school, "course_changed", "1", "2")
+    work(school)
+    assert [dict(room.members) for room in server.rooms.values()] == before
+    reasons = dict(rows(school, RoomRow.course_id, RoomRow.reason))
+    assert reasons["1"]
+    assert not reasons["2"]
+
+
+def test_what_the_host_says_twice_counts_once(school: Site, server: SimulatedServer) -> None:
+    create(school, "1")
+    with school.state.database.write() as connection:
+        store_choice(connection, "1", "", provider=SIM, room_mode="both")
+    twice(school.campus)
+    for _time in range(2):
+        report(school, "course_changed", "1")
+        work(school)
+    assert rows(school, RoomRow.group_id, RoomRow.status) == [("", "ready"), ("g", "ready")]
+    assert sorted(room.name for room in server.rooms.values()) == ["Algebra", "Algebra - Lab"]
+    assert all(room.is_in("@ada:sim") for room in server.rooms.values())

@@ -20,7 +20,7 @@ from commweb.errors import (
     Unreachable,
 )
 from commweb.models import now
-from commweb.net import Door, NetworkPolicy
+from commweb.net import MAX_REPLY_BYTES, Door, NetworkPolicy, Reply
 from commweb.providers.matrix import calls, public
 from commweb.providers.matrix.calls import CREATE_ROOM, PUT_STATE
 from commweb.providers.matrix.provider import MatrixProvider
@@ -332,3 +332,25 @@ def test_an_idle_session_of_unknown_life_is_refreshed_once_its_token_is_over(
     assert kept is not None
     assert kept.pair.access == Secret("access-two")
     assert kept.pair.expires_at is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/_synapse/admin/v1/rooms/%21a/state", 512 * 1024 * 1024),
+        ("/_synapse/admin/v1/rooms/%21a", MAX_REPLY_BYTES),
+        (PATH, MAX_REPLY_BYTES),
+    ],
+)
+def test_the_state_of_a_room_may_be_larger_than_any_other_answer(path: str, most: int) -> None:
+    """Tens of thousands of former members are some hundred bytes each."""
+    asked: list[int] = []
+
+    class Large(Door):
+        def send(self, *_what: Any, max_bytes: int = 0, **_how: Any) -> Reply:
+            asked.append(max_bytes)
+            return Reply(200, {}, b"{}")
+
+    with Large(NetworkPolicy()) as door:
+        Transport(door, BASE_URL).call("GET", path)
+    assert asked == [most]
