@@ -23,7 +23,7 @@ from commweb.models import AccountProof, Event, now
 
 __all__ = [
     "DIGITS",
-    "WRONG_PASSWORD",
+    "PASSWORD_RIGHT",
     "Pending",
     "Started",
     "Verdict",
@@ -38,12 +38,15 @@ __all__ = [
 ]
 
 CODE_ASKED = "account.code_asked"
-WRONG_PASSWORD = "account.password_refused"  # noqa: S105  (the name of an event)
+PASSWORD_TYPED = "account.password_typed"  # noqa: S105  (the name of an event)
+PASSWORD_RIGHT = "account.password_right"  # noqa: S105  (the name of an event)
 HOUR = timedelta(hours=1)
 CODES_PER_PERSON = 5
 CODES_PER_ACCOUNT = 5
 CODES_PER_ADDRESS = 60
 PASSWORDS_PER_PERSON = 5
+COUNTING = 0x636F6D6D
+"""The advisory lock under which tries are counted, on PostgreSQL."""
 LATEST_EVENTS = 20_000
 """So many events are looked through at most: the limits are for one hour."""
 DIGITS = 8
@@ -152,6 +155,7 @@ def may_ask(
     person, for the account that gets the codes, and for the network address it is asked from,
     which is kept as a keyed hash only."""
     origin = _hash(key, "address", address)[:16]
+    _one_at_a_time(connection)
     events = _lately(connection, CODE_ASKED, provider)
     counts = (
         (sum(actor == person_id for actor, _detail in events), CODES_PER_PERSON),
@@ -166,9 +170,23 @@ def may_ask(
 
 
 def may_try_password(connection: Connection, provider: str, person_id: str) -> bool:
-    """Whether the person may type the site's password once more now."""
-    events = _lately(connection, WRONG_PASSWORD, provider)
-    return sum(actor == person_id for actor, _detail in events) < PASSWORDS_PER_PERSON
+    """Whether the person may type the site's password once more now; if so, that is written down
+    before anybody looks whether it is right. `PASSWORD_RIGHT` takes it back."""
+    _one_at_a_time(connection)
+    typed, right = (
+        sum(actor == person_id for actor, _detail in _lately(connection, action, provider))
+        for action in (PASSWORD_TYPED, PASSWORD_RIGHT)
+    )
+    if typed - right >= PASSWORDS_PER_PERSON:
+        return False
+    audit.record(connection, actor=person_id, action=PASSWORD_TYPED, subject=provider, detail={})
+    return True
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    """Until the transaction ends nobody else counts. On SQLite there is one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(COUNTING)))
 
 
 def _lately(connection: Connection, action: str, provider: str) -> list[tuple[str, dict[str, Any]]]:

@@ -67,10 +67,14 @@ class RoomStatus(PlainFields):
     def for_members(self) -> RoomStatus:
         """As somebody is told who only uses the room: that an administrator has to confirm
         something, and what could not be done for others, is not theirs to know."""
-        if self.status == "held" and self.mine:
-            told = sentence("ready", self.provider_name)
-            return replace(self, status="ready", message=told, reason=None, undone=(), guests=())
-        return replace(self, undone=(), guests=())
+        plain = replace(self, undone=(), guests=())
+        if self.status == "failing":
+            return plain  # why there is no room is no secret
+        status = self.status
+        if status == "held":
+            status = "ready" if self.mine else "pending"
+        told = sentence(status, self.provider_name) if self.id else self.message
+        return replace(plain, status=status, message=told, reason=None)
 
     def as_dict(self) -> Mapping[str, object]:
         """As JSON."""

@@ -66,6 +66,7 @@ class ObservedRoom:
     ``message_level`` is the level needed to write, ``invite_level`` the one needed to invite.
     ``creator`` made the room; ``creation_key`` and ``origin`` are what its first event says,
     ``predecessor`` the room it says it replaces, ``replaced_by_sender`` who named its replacement.
+    ``join_rule`` and ``history_visibility``: who may come in, and who may read, in Matrix's words.
     """
 
     remote_id: str

@@ -1,4 +1,8 @@
-"""Who may see and change what. Views and the host answer from here."""
+"""Who may see and change what. Views and the host answer from here.
+
+Whether a person may do something is asked before the course is read: to people who may not, a
+course that is there takes as long as one that is not.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,33 @@ from sqlalchemy import select
 from commweb.site import db
 from commweb.site.models import Course, Enrolment, GroupMode, Role, User
 
-__all__ = ["courses_of", "may_edit", "may_view", "role_in", "visible_enrolments"]
+__all__ = ["course_for", "courses_of", "may_edit", "may_view", "role_in", "visible_enrolments"]
 
 
-def role_in(user: User, course: Course) -> Role | None:
-    """What the person is in the course; None: not enrolled."""
+def role_in(user: User, course_id: int) -> Role | None:
+    """What the person is in the course; None: not enrolled, or there is no such course."""
     return db.session.scalar(
-        select(Enrolment.role).where(Enrolment.user_id == user.id, Enrolment.course_id == course.id)
+        select(Enrolment.role).where(Enrolment.user_id == user.id, Enrolment.course_id == course_id)
     )
+
+
+def course_for(user: User, course_id: int) -> Course | None:
+    """The course, for whoever is in it and for administrators; None for everybody else."""
+    if not user.is_admin and role_in(user, course_id) is None:
+        return None
+    return db.session.get(Course, course_id)
 
 
 def may_edit(user: User, course: Course) -> bool:
     """Administrators, and the course's teachers."""
-    return user.active and (user.is_admin or role_in(user, course) is Role.TEACHER)
+    return user.active and (user.is_admin or role_in(user, course.id) is Role.TEACHER)
 
 
 def may_view(user: User, course: Course) -> bool:
     """Who may edit, and the course's students while it is visible."""
     if may_edit(user, course):
         return True
-    return user.active and course.visible and role_in(user, course) is not None
+    return user.active and course.visible and role_in(user, course.id) is not None
 
 
 def courses_of(user: User) -> Sequence[Course]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload, selectinload
 import commweb
 from commweb import Host, Permission
 from commweb.site import db
-from commweb.site.access import may_edit, may_view
+from commweb.site.access import course_for, may_edit, may_view
 from commweb.site.login import login_address, visitor
 from commweb.site.models import Course, Enrolment, Group, GroupMode, Picture, Role, User
 from commweb.site.passwords import passwords
@@ -40,7 +40,8 @@ class CourseSite(Host):
             return False
         if user.is_admin:
             return True
-        course = _course(course_id) if course_id is not None else None
+        number = _number(course_id or "")
+        course = course_for(user, number) if number is not None else None
         if course is None or permission is Permission.CONFIGURE_SITE:
             return False
         if permission is Permission.CONFIGURE_COURSE:

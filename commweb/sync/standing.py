@@ -79,6 +79,7 @@ def standings(
         unsure=applied.unsure,
         closing=target is None,
         former=_former(applied),
+        foreign=target.foreign if target else frozenset(),
     )
     people = {}
     for key, record in applied.members.items():
@@ -169,7 +170,8 @@ def is_inside(room: ObservedRoom, remote_user_id: str) -> bool:
 class _View:
     """The room, which accounts wanted people use, who is enrolled but suspended, what commweb
     wrote, whether hand changes are kept, whether what was sent may still be processed, whether the
-    room itself is not wanted, and all accounts each person ever had here."""
+    room itself is not wanted, all accounts each person ever had here, and those of them that are
+    proven to be somebody else's."""
 
     observed: ObservedRoom | None
     used: frozenset[str]
@@ -179,6 +181,7 @@ class _View:
     unsure: bool
     closing: bool
     former: Mapping[str, tuple[str, ...]]
+    foreign: frozenset[str]
 
     @property
     def room(self) -> ObservedRoom:
@@ -254,7 +257,7 @@ def _seated(seat: Seat, record: AppliedMember | None, view: _View) -> Standing:
         reason = seat.reason or _("Has no account yet.")
         waiting = replace(plain, remote_user_id=None, state="waiting", reason=reason)
         return Standing(seat.person_id, waiting)
-    state, why = _membership(seat, remote, record, view.room)
+    state, why = _membership(seat, remote, record, view)
     level = _level(remote, seat.level, record, view, only_lower=state in KEPT_OUT)
     before = replace(
         plain,
@@ -267,23 +270,25 @@ def _seated(seat: Seat, record: AppliedMember | None, view: _View) -> Standing:
 
 
 def _membership(
-    seat: Seat, remote: str, record: AppliedMember | None, room: ObservedRoom
+    seat: Seat, remote: str, record: AppliedMember | None, view: _View
 ) -> tuple[str, str | None]:
-    """The state to record, and why the person is not in."""
+    """The state to record, and why the person is not in. Whom a moderator banned or took out is
+    not let in again with another account."""
+    room = view.room
     seen = room.members.get(remote)
     membership = seen.membership if seen else ""
-    gone = gone_by_hand(remote, record, room)
+    gone = gone_by_hand(remote, record, room) or _taken_out_before(remote, record, view)
     state, reason = "adding", None
     if membership == "join":
         state, reason = "in", seat.reason
-    elif membership == "ban":
+    elif membership == "ban" or _is_banned(seat.person_id, view):
         state, reason = "banned", _("Banned in the chat by a moderator.")
     elif seat.account == "unusable":
         state, reason = "failing", seat.reason or _("The account cannot be used.")
     elif gone == "left" and membership != "knock":
         # An invitation by somebody else is the person's own to answer.
         state, reason = "left", _("Left the room.")
-    elif gone == "kicked" and membership == "leave":
+    elif gone == "kicked" and membership in ("", "leave"):
         state, reason = "kicked", _("Removed in the chat by a moderator.")
     elif membership == "invite" and seat.by_invitation:
         state, reason = "invited", _("Was invited and has not accepted yet.")
@@ -303,6 +308,24 @@ def gone_by_hand(remote: str, record: AppliedMember | None, room: ObservedRoom) 
     if seen.by_self:
         return "left"
     return "kicked" if seen.by and seen.by != room.own_id else ""
+
+
+def _is_banned(person_id: str, view: _View) -> bool:
+    """Whether an account that the person used before is banned, and is nobody else's now."""
+    return any(
+        seen.membership == "ban"
+        for remote in view.former.get(person_id, ())
+        if remote not in view.used | view.foreign and (seen := view.room.members.get(remote))
+    )
+
+
+def _taken_out_before(remote: str, record: AppliedMember | None, view: _View) -> str:
+    """Whether the account that the person used last was taken out in the chat; else empty."""
+    last = record.remote_user_id if record else None
+    if last in (None, remote, *view.used, *view.foreign):
+        return ""
+    gone = gone_by_hand(last or "", record, view.room)
+    return gone if gone == "kicked" else ""
 
 
 def _level(

@@ -29,6 +29,7 @@ from commweb.web.providers import pressed
 __all__ = ["build"]
 
 SHORTEST_PASSWORD = 12
+FEWEST_CHARACTERS = 5
 View = Callable[[Visit], ResponseReturnValue]
 
 
@@ -146,6 +147,9 @@ def _good_password(visit: Visit, form: PasswordForm) -> bool:
     typed = form.password.data or Secret("")
     if len(typed.reveal()) < SHORTEST_PASSWORD:
         form.password.errors = [_("Use at least %(count)d characters.", count=SHORTEST_PASSWORD)]
+    elif len(set(typed.reveal())) < FEWEST_CHARACTERS:
+        fewest = FEWEST_CHARACTERS
+        form.password.errors = [_("Use at least %(count)d different characters.", count=fewest)]
     elif typed != form.password_again.data:
         form.password_again.errors = [_("The two passwords are not the same.")]
     else:
@@ -162,12 +166,14 @@ def _site_password_problem(visit: Visit, typed: Secret) -> str | None:
     """A stolen session is not enough to set a password; None: it is the person, or a site without
     passwords. Tries are limited."""
     provider, person = visit.provider.id, visit.person
-    with visit.state.database.read() as connection:
+    give_back(visit.state)
+    # Counted first: of many guesses at once none is free.
+    with visit.state.database.write() as connection:
         may_try = proofs.may_try_password(connection, provider, person.id)
     if not may_try:
         return _("Too many tries. Try again in an hour.")
-    if visit.state.host.check_password(person, typed.reveal()) is not False:
-        return None
+    if visit.state.host.check_password(person, typed.reveal()) is False:
+        return _("This is not your password on this site.")
     give_back(visit.state)
-    _tell(visit, proofs.WRONG_PASSWORD)
-    return _("This is not your password on this site.")
+    _tell(visit, proofs.PASSWORD_RIGHT)
+    return None

@@ -35,7 +35,8 @@ def chat(course_id: str) -> ResponseReturnValue:
         mine = [room for room in rooms if room.url]
     if len(mine) == 1 and mine[0].url:
         return redirect(mine[0].url, 303)
-    sentences = () if mine else why_not(rooms, configures=configures)
+    told = rooms if configures else [room.for_members() for room in rooms]
+    sentences = () if mine else why_not(told, configures=configures)
     page = render_template(
         "commweb/chat.html",
         course=course,

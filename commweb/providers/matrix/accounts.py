@@ -142,7 +142,9 @@ class Accounts:
 
     def _is_ours(self, action: EnsureAccount, user: User) -> bool:
         """Whether commweb created it and the answer was lost: it is not older than the wish to
-        create it, by the server's own clock, and nobody ever signed in with it."""
+        create it, by the server's own clock, it is just what commweb writes, and nobody ever
+        signed in with it. A wish may wait for long, and meanwhile others may register the name, or
+        a script of the school create it: they give it another display name."""
         if action.intended_at_seconds is None or user.created_at is None:
             return False
         if user.server_time is None or user.admin or user.seen:
@@ -151,8 +153,7 @@ class Accounts:
         wished = action.intended_at_seconds + ahead
         if user.created_at + CLOCK_SECONDS < wished:
             return False
-        later = user.created_at >= wished + 2 * CLOCK_SECONDS
-        if not later and not _as_created(action, user):
+        if user.display_name != action.display_name or not user.bare:
             return False
         return not self.client.has_devices(user.user_id)
 
@@ -189,12 +190,6 @@ class Accounts:
             )
             return str(text)
         return ""
-
-
-def _as_created(action: EnsureAccount, user: User) -> bool:
-    """Whether the account is just what commweb writes: in the seconds that the clocks cannot tell
-    apart, a script of the school may have created it."""
-    return user.display_name == action.display_name and user.bare
 
 
 def local_only(name: str) -> str:

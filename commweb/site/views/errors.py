@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from flask import Flask, Response, abort, render_template, request
+from flask import Flask, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
 from flask_babel import lazy_gettext as _
 from flask_limiter.errors import RateLimitExceeded
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException, SecurityError
 
+from commweb.site import db
 from commweb.site.login import login_address, visitor
 from commweb.site.paths import form_page
 from commweb.site.throttle import seconds_to_wait
@@ -50,6 +52,15 @@ class WayOn:
 def register(app: Flask) -> None:
     """Draw every HTTP error as a page. 500 is drawn without asking the database."""
     app.register_error_handler(HTTPException, _page)
+    app.register_error_handler(StaleDataError, _changed_meanwhile)
+
+
+def _changed_meanwhile(_error: StaleDataError) -> ResponseReturnValue:
+    """What a form was about to change or delete is gone: it was sent twice at once, or somebody
+    else was faster. Nothing of it is stored."""
+    db.session.rollback()
+    flash(gettext("Somebody changed this at the same time. Look at it, and try again."), "warning")
+    return redirect(form_page() or url_for("courses.index"), 303)
 
 
 def _page(error: HTTPException) -> ResponseReturnValue:

@@ -1,7 +1,8 @@
 """The course that an address names, for whoever may reach it.
 
-To people who may not, a course that is there and one that is not look the same: the same status and
-the same page. Otherwise anybody could count and find out the courses of the site.
+To people who may not, a course that is there and one that is not look the same: the same status,
+the same page, and the same questions to the database. Otherwise anybody could count and find the
+courses of the site.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from collections.abc import Callable
 
 from flask import abort
 
-from commweb.site import db
-from commweb.site.access import may_edit, may_view
+from commweb.site.access import course_for, may_edit, may_view
 from commweb.site.login import somebody
 from commweb.site.models import Course, User
 
@@ -30,7 +30,7 @@ def editable(course_id: int) -> Course:
 
 def _reach(course_id: int, allowed: Callable[[User, Course], bool]) -> Course:
     person = somebody()
-    course = db.session.get(Course, course_id)
+    course = course_for(person, course_id)
     if course is None:
         abort(404 if person.is_admin else 403)
     if not allowed(person, course):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import event
+
+from commweb.site import db
 
 ADMIN_ONLY = ["/courses/new", "/people", "/people/2/edit", "/courses/1/delete"]
 EDITORS = ["/courses/1/edit"]
@@ -102,6 +107,44 @@ def test_a_course_of_others_and_one_that_is_not_there_look_the_same(
     )
     assert there.status_code == absent.status_code == 403
     assert without_token(there).replace("/courses/2", "/courses/999") == without_token(absent)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/courses/{}/room"),
+        *((m, f"/courses/{{}}{below}") for m, below in OF_A_COURSE),
+    ],
+)
+def test_the_database_is_asked_the_same_for_both(school, method, path):
+    browser = school.browser("student1")
+    browser.get("/courses/")
+    asked = []
+    for number in (2, 999):
+        with statements(school) as heard:
+            browser.client.open(
+                path.format(number), method=method, data={"csrf_token": browser.token, "x": "1"}
+            )
+        asked.append(heard)
+    assert asked[0] == asked[1]
+    assert asked[0]
+
+
+@contextmanager
+def statements(school) -> Iterator[list[str]]:
+    """What the site asks its database meanwhile, without the values."""
+    heard: list[str] = []
+
+    def hear(_connection, _cursor, statement, *_more) -> None:
+        heard.append(statement)
+
+    with school.app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", hear)
+    try:
+        yield heard
+    finally:
+        event.remove(engine, "before_cursor_execute", hear)
 
 
 def without_token(answer) -> str:

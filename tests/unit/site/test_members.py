@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from commweb.site import db
 from commweb.site.models import Course, Enrolment, Group, GroupMode, Role
@@ -267,3 +268,34 @@ def test_the_session_holds_plain_text_only(school):
         for category, text in session["_flashes"]:
             assert type(category) is str
             assert type(text) is str
+
+
+def somebody_else_is_faster(school, *statements: str) -> None:
+    """The statements are done between what the next form's view reads and what it writes."""
+
+    @event.listens_for(db.session, "before_flush", once=True)
+    def at_the_same_time(*_args: object) -> None:
+        with sqlite3.connect(school.app.instance_path + "/site.db") as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("path", "gone"),
+    [
+        ("enrolments/{enrolment}/remove", "group_member"),
+        ("groups/{group}/members/{enrolment}/remove", "group_member"),
+        ("edit", "course"),
+    ],
+)
+def test_a_form_whose_target_went_at_the_same_moment_is_no_fault_of_the_site(school, path, gone):
+    browser = school.browser("teacher1")
+    browser.post("/courses/1/groups", group_name="Red")
+    enrolment, group = school.enrolled("ALG1")["student1"], group_id(school, "Red")
+    browser.post("/courses/1/groups/members", member=str(enrolment), group=str(group))
+    edited = {"full_name": "Algebra", "short_name": "ALG9", "visible": "y", "group_mode": "none"}
+    browser.get("/courses/1/edit")
+    somebody_else_is_faster(school, f"DELETE FROM {gone}")
+    answer = browser.post(f"/courses/1/{path.format(enrolment=enrolment, group=group)}", **edited)
+    assert (answer.status_code, answer.headers["Location"].startswith("/courses/")) == (303, True)
+    assert "Somebody changed this at the same time." in browser.get("/courses/").text

@@ -272,3 +272,56 @@ def test_a_level_of_the_old_account_is_not_recorded_for_the_new_one() -> None:
     room = observed(levels={"@new:sim": 70})
     standing = one(seat(account_id="@new:sim"), record("in", 50), room)
     assert (dict(standing.levels), standing.before.applied_level) == ({}, None)
+
+
+@pytest.mark.parametrize("inside", [(), ("guest",)])
+@pytest.mark.parametrize("state", ["in", "banned", "removed"])
+def test_a_ban_of_one_account_keeps_its_person_out_with_any_other(
+    state: str, inside: tuple[str, ...]
+) -> None:
+    banned = {"@ada:sim": ObservedMember("ban", by="@teacher:sim")}
+    room = observed(inside=inside, members=banned)
+    standing = one(seat(level=50, account_id="@new:sim"), record(state), room)
+    assert (standing.before.state, standing.join) == ("banned", False)
+    assert standing.before.reason == "Banned in the chat by a moderator."
+    assert not standing.levels
+
+
+def test_a_ban_of_an_account_from_long_ago_keeps_its_person_out() -> None:
+    applied = Applied(
+        members={"ada": record("in", remote_user_id="@second:sim")}, past={"@ada:sim": "ada"}
+    )
+    room = observed(members={"@ada:sim": ObservedMember("ban", by="@teacher:sim")})
+    wanted = seat(account_id="@third:sim")
+    (standing,) = standings(Target(ROOM, (wanted,)), applied, room, Policy())
+    assert (standing.before.state, standing.join) == ("banned", False)
+
+
+@pytest.mark.parametrize("state", ["in", "kicked"])
+def test_who_was_removed_in_the_chat_is_not_put_in_with_another_account(state: str) -> None:
+    room = observed(members={"@ada:sim": ObservedMember("leave", by="@teacher:sim")})
+    standing = one(seat(account_id="@new:sim"), record(state), room)
+    assert (standing.before.state, standing.join) == ("kicked", False)
+
+
+def test_who_is_brought_back_by_a_teacher_comes_in_with_another_account() -> None:
+    room = observed(members={"@ada:sim": ObservedMember("leave", by="@teacher:sim")})
+    standing = one(seat(account_id="@new:sim"), record("adding"), room)
+    assert (standing.before.state, standing.join) == ("adding", True)
+
+
+def test_a_ban_of_somebody_elses_account_keeps_nobody_else_out() -> None:
+    members = {"ada": record("in")}
+    room = observed(members={"@ada:sim": ObservedMember("ban", by="@teacher:sim")})
+    mine, theirs = seat(account_id="@new:sim"), seat("bob", account_id="@ada:sim")
+    people = standings(Target(ROOM, (mine, theirs)), Applied(members=members), room, Policy())
+    assert {one.person_id: one.before.state for one in people} == {"ada": "adding", "bob": "banned"}
+    proven = Target(ROOM, (mine,), foreign=frozenset({"@ada:sim"}))
+    (standing,) = standings(proven, Applied(members=members), room, Policy())
+    assert (standing.before.state, standing.join) == ("adding", True)
+
+
+def test_a_moderator_lets_somebody_in_with_another_account_than_the_banned_one() -> None:
+    banned = {"@ada:sim": ObservedMember("ban", by="@teacher:sim")}
+    room = observed(inside=["new"], members=banned)
+    assert one(seat(account_id="@new:sim"), record("banned"), room).before.state == "in"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -454,6 +457,8 @@ def test_a_chat_password_is_passed_on_and_kept_nowhere(
     [
         ("", "", "password", "This field is required."),
         ("short", "short", "password", "Use at least 12 characters."),
+        ("a" * 12, "a" * 12, "password", "Use at least 5 different characters."),
+        (" " * 20, " " * 20, "password", "Use at least 5 different characters."),
         ("long enough 1", "long enough 2", "password_again", "The two passwords are not the same."),
     ],
 )
@@ -717,3 +722,42 @@ def test_the_sites_password_can_be_tried_five_times_an_hour(
     response = set_password(ada, SITE_PASSWORD)
     assert beside(response, "site_password") == "Too many tries. Try again in an hour."
     assert chat.passwords == []
+
+
+class SlowPasswords(dict[str, str]):
+    """Answers when eight people have asked, or after two seconds."""
+
+    def __init__(self, **passwords: str) -> None:
+        super().__init__(passwords)
+        self.together = threading.Barrier(8)
+        self.asked: list[str] = []
+
+    def get(self, person_id: str, default: Any = None) -> Any:
+        self.asked.append(person_id)
+        with suppress(threading.BrokenBarrierError):
+            self.together.wait(timeout=2)
+        return super().get(person_id, default)
+
+
+def test_guesses_at_the_sites_password_that_come_at_once_are_counted_one_by_one(
+    school: Site, chat: ChatProvider
+) -> None:
+    configure(school, allow_chat_password=True)
+    give_account(school)
+    school.campus.password_table = slow = SlowPasswords(ada=SITE_PASSWORD)
+    visitors = [Visitor(school, "ada") for _number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda visitor: set_password(visitor, "a guess"), visitors))
+    assert len(slow.asked) == 5
+    assert chat.passwords == []
+
+
+def test_the_right_password_of_the_site_is_no_guess(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    configure(school, allow_chat_password=True)
+    give_account(school)
+    school.campus.password_table["ada"] = SITE_PASSWORD
+    for number in range(7):
+        assert set_password(ada, SITE_PASSWORD, f"{CHAT_PASSWORD} {number}").status_code == 303
+    assert len(chat.passwords) == 7

@@ -73,6 +73,22 @@ def test_a_ready_room_tells_its_id_its_url_and_its_people(school: Site) -> None:
     assert (told["members"], told["expected"]) == (2, 2)
 
 
+@pytest.mark.parametrize("status", ["ready", "read_only", "held"])
+def test_what_could_not_be_done_for_others_is_told_to_teachers_only(
+    school: Site, status: str
+) -> None:
+    make_room(school)
+    reason = "@bob:sim cannot be removed."
+    with school.state.database.write() as connection:
+        values = {"status": status, "reason": reason, "undone": ["person:bob"]}
+        connection.execute(update(RoomRow).values(**values))
+    assert reason in str(ask(school, "ada")[1])
+    told = ask(school, "bob")[1]
+    assert told["status"] in ("ready", "read_only")
+    assert "@bob:sim" not in str(told)
+    assert told["reason"] is None
+
+
 def test_while_the_subsystem_is_off_it_is_not_found(school: Site) -> None:
     with school.app.app_context():
         school.comm.set_enabled(False)

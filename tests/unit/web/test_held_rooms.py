@@ -248,6 +248,13 @@ def test_guests_are_counted_and_listed_with_who_invited_them_and_can_be_removed(
     assert ("room.guest_removed", {"account": "@eve:sim"}) in events(school)
 
 
+def test_a_guest_who_came_through_an_open_door_was_invited_by_nobody(
+    school: Site, admin: Visitor
+) -> None:
+    set_room(school, guests=[{"id": "@eve:sim", "by": "@eve:sim"}])
+    assert "@eve:sim nobody: joined without an invitation" in shown(admin.get(ROOM))
+
+
 def test_a_choice_that_was_confirmed_is_not_asked_again(school: Site, admin: Visitor) -> None:
     key = hold(school, "bob")
     with school.state.database.write() as connection:

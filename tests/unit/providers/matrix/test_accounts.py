@@ -164,6 +164,19 @@ def test_what_a_script_of_the_school_created_in_the_same_second_is_no_lost_answe
     assert written(http) == []
 
 
+@pytest.mark.parametrize("name", ["anna", None, "Somebody"])
+def test_a_name_that_somebody_registered_while_the_wish_waited_is_no_lost_answer(
+    http: Http, backend: Backend, name: str | None
+) -> None:
+    """The server was away for ten minutes. Somebody who registers gets the name as display name
+    and has no device if the registration asked for none."""
+    now = time.time()
+    answered_at(http, now, creation_ts=int(now - 60), displayname=name)
+    facts = backend.ensure_account(account(intended_at_seconds=now - 600))
+    assert (facts.usable, facts.origin) == (False, "named")
+    assert written(http) == []
+
+
 @pytest.mark.parametrize("seen", [True, False])
 def test_an_account_that_somebody_signed_in_with_is_no_lost_answer(
     http: Http, backend: Backend, seen: bool
