@@ -187,6 +187,27 @@ def test_a_linked_account_replaces_the_one_that_was_made(
     assert eyes.room(room_id).joined == {"@admin:localhost", made}
 
 
+@pytest.mark.parametrize("how", ["ban", "kick"])
+def test_a_banned_person_stays_out_with_another_account(
+    school: Site, eyes: SynapseEyes, unique: str, chatter: Callable[..., Chatter], how: str
+) -> None:
+    ada, second, moderator = f"{unique}-ada", chatter("second"), chatter("tess")
+    tess = teacher(f"{unique}-tess")
+    object.__setattr__(tess, "person", person(tess.person.id, matrix_user_id=moderator.user_id))
+    room_id = new_course(school, unique, tess, student(ada))
+    made = f"@{ada}:localhost"
+    moderator.ask("POST", f"/rooms/{quote(room_id, safe='')}/{how}", json={"user_id": made})
+
+    visitor = Visitor(school, ada)
+    press(visitor, "link", user_id=second.user_id)
+    assert "is linked" in visitor.follow(press(visitor, "confirm", code=second.read_code()))
+    look(school, unique)
+    assert eyes.room(room_id).joined == {"@admin:localhost", moderator.user_id}
+    assert standing(school, ada)[0] == {"ban": "banned", "kick": "kicked"}[how]
+    told = {"ban": "banned you from the room", "kick": "You were removed in the chat."}[how]
+    assert told in visitor.get(PAGE).text
+
+
 def test_the_room_of_the_code_is_gone_once_the_code_was_typed(
     school: Site, unique: str, chatter: Callable[..., Chatter]
 ) -> None:
