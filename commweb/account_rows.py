@@ -317,7 +317,10 @@ def adopt(
     """The person who was ``old_id`` is ``person_id`` now."""
     connection.execute(
         of_person(provider, old_id, server).values(
-            person_id=person_id, retired_at=None, checked_at=None
+            person_id=person_id,
+            retired_at=None,
+            checked_at=None,
+            lock_asked=Account.locked_at.is_not(None),
         )
     )
 

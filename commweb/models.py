@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
     true,
 )
@@ -26,24 +27,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from commweb.columns import ToldText, UtcDateTime
 
 __all__ = [
-    "Account",
-    "AccountConsent",
-    "AccountProof",
-    "Base",
-    "Change",
-    "Connection",
-    "CourseChoice",
-    "CourseOption",
-    "CreationAttempt",
-    "Event",
-    "FoldRow",
-    "MemberRow",
-    "PastAccount",
-    "RoomRow",
-    "SettingRow",
-    "UnclaimedRoom",
-    "now",
-]
+    "Account", "AccountConsent", "AccountProof", "Base", "Change", "Connection", "CourseChoice",
+    "CourseOption", "CreationAttempt", "Event", "FoldRow", "MemberRow", "PastAccount", "RoomRow",
+    "SettingRow", "UnclaimedRoom", "now",
+]  # fmt: skip
 
 
 def now() -> datetime:
@@ -177,6 +164,7 @@ class RoomRow(Base):
     only. ``chain``: the rooms it replaced, by upgrades. ``made_by_us``: the acting account created
     it, so it may be deleted and repaired. ``course_gone``: the host no longer has the course;
     "reported" (it said so) or "unreported". ``synced_at``: when the room last equalled the course.
+    ``access``: who can come in and read, as the last sync found it (`commweb.room_access`).
     """
 
     __tablename__ = "commweb_room"
@@ -243,6 +231,7 @@ class RoomRow(Base):
     course_gone: Mapped[str] = mapped_column(String(16), default="", server_default="")
     synced_at: Mapped[datetime | None]
     guests: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    access: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
 
 class MemberRow(Base):
@@ -334,7 +323,9 @@ class Account(Base):
     ``origin``: see `commweb.sync.choose_account`. ``made_user_id`` is the account that commweb
     created for the person; it stays that person's while another one is used. ``server_name``: the
     homeserver it is used on (the connection's, not the account's own). ``intended_at``: when it was
-    written down before it was asked for; ``retired_at``: its person is gone.
+    written down before it was asked for; ``retired_at``: its person is gone. ``locked_at``: when
+    commweb locked it on the server; ``lock_asked``: whether it has to be (un)locked is to be looked
+    at; ``lock_until``: until when somebody is at that.
     """
 
     __tablename__ = "commweb_account"
@@ -357,6 +348,9 @@ class Account(Base):
     external_id: Mapped[str | None] = mapped_column(String(255))
     intended_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
+    locked_at: Mapped[datetime | None]
+    lock_asked: Mapped[bool] = mapped_column(default=False, server_default=false())
+    lock_until: Mapped[datetime | None]
 
 
 class AccountProof(Base):

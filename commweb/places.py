@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 
+from commweb.account_locks import SETTING, ask_all
 from commweb.models import CourseChoice, MemberRow, RoomRow, now
 from commweb.priority import Priority, asked
 from commweb.providers.base import Provider
@@ -61,10 +62,12 @@ def look_at_all(connection: Connection, provider: str) -> None:
 def follow_settings(
     connection: Connection, provider: Provider, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> None:
-    """Ask for every room to be looked at, when a setting changed that rooms have to follow.
-    ``new`` may lack what was not saved."""
+    """Ask for every room to be looked at, when a setting changed that rooms have to follow;
+    and for accounts, when it is theirs. ``new`` may lack what was not saved."""
     if any(old[key] != new.get(key, old[key]) for key in provider.reapplied):
         look_at_all(connection, provider.id)
+    if SETTING in old and old[SETTING] != new.get(SETTING, old[SETTING]):
+        ask_all(connection, provider.id)
 
 
 def places(connection: Connection, provider: str, person_id: str) -> list[Place]:

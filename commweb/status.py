@@ -16,6 +16,7 @@ from commweb.links import app_link, web_link
 from commweb.models import Change, CourseChoice, CourseOption, MemberRow, RoomRow
 from commweb.plain import PlainFields
 from commweb.providers.base import Provider, RoomLinks
+from commweb.room_access import access_notes
 from commweb.state import State
 
 __all__ = ["RoomStatus", "rooms_of", "sentence", "status_word", "undone_sentence", "worst"]
@@ -33,7 +34,7 @@ class RoomStatus(PlainFields):
     A link instead of a room has the ``id`` 0 and is everybody's. ``synced_at``: when the room last
     equalled the course. ``undone``: the keys of what could not be done then. ``guests``: accounts
     in the room that are not of the course, each with its ``id``, perhaps a ``name``, and ``by``,
-    who let it in.
+    who let it in. ``access``: what moderators opened in the chat, as sentences.
     """
 
     id: int
@@ -55,6 +56,7 @@ class RoomStatus(PlainFields):
     synced_at: datetime | None = None
     undone: tuple[str, ...] = ()
     guests: tuple[Mapping[str, Any], ...] = ()
+    access: tuple[str, ...] = ()
 
     @property
     def more(self) -> str | None:
@@ -67,7 +69,7 @@ class RoomStatus(PlainFields):
     def for_members(self) -> RoomStatus:
         """As somebody is told who only uses the room: that an administrator has to confirm
         something, and what could not be done for others, is not theirs to know."""
-        plain = replace(self, undone=(), guests=())
+        plain = replace(self, undone=(), guests=(), access=())
         if self.status == "failing":
             return plain  # why there is no room is no secret
         status = self.status
@@ -289,6 +291,7 @@ def _status(chosen: _Chosen, row: Mapping[str, Any]) -> RoomStatus:
         synced_at=row["synced_at"],
         undone=tuple(row["undone"] or ()),
         guests=tuple(row["guests"] or ()),
+        access=tuple(access_notes(row["access"] or {})),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from commweb.errors import ProviderError, Refused, RoomGone, RoomUnsettled, Unreachable
 from commweb.i18n import lazy_gettext
-from commweb.providers.base import Backend, Provider, ProviderContext
+from commweb.providers.base import Backend, People, Provider, ProviderContext
 from commweb.providers.rooms import (
     AccountFacts,
     CloseDoor,
@@ -64,6 +64,10 @@ class SimulatedRoom:
     replaced_by_sender: str | None = None
     predecessor: str | None = None
     open_door: bool = False
+    join_rule: str = "invite"
+    join_rule_by: str = OWN
+    history: str = "shared"
+    history_by: str = OWN
     made_by: str = OWN
     origin: dict[str, str] = field(default_factory=dict)
 
@@ -118,6 +122,7 @@ class SimulatedServer:
         self.accounts: dict[str, str] = {}
         self.unusable: dict[str, str] = {}
         self.suspended: set[str] = set()
+        self.locked: set[str] = set()
         self.made: set[str] = set()
         self.admins: set[str] = set()
         self.single_sign_on: dict[str, str] = {}
@@ -238,6 +243,10 @@ class SimulatedBackend(Backend):
             origin=found.origin,
             predecessor=found.predecessor,
             replaced_by_sender=found.replaced_by_sender,
+            join_rule="public" if found.open_door else found.join_rule,
+            join_rule_by=found.join_rule_by,
+            history_visibility=found.history,
+            history_by=found.history_by,
         )
 
     def create(self, room: RoomRef, action: CreateRoom) -> str:
@@ -282,6 +291,8 @@ class SimulatedBackend(Backend):
         self._called("ensure_account")
         remote = action.remote_user_id
         reason = self.server.unusable.get(remote)
+        if remote in self.server.locked:
+            reason = f"The account {remote} is locked."
         if reason:
             return AccountFacts(
                 remote,
@@ -461,6 +472,30 @@ class SimulatedBackend(Backend):
         return found.key == room.creation_key or course == (room.course_id, room.group_id)
 
 
+class SimulatedPeople(People):
+    """Looks at accounts, and locks them."""
+
+    def __init__(self, server: SimulatedServer) -> None:
+        self.server = server
+
+    def examine(self, remote_user_id: str) -> AccountFacts:
+        self.server.called("examine")
+        locked = remote_user_id in self.server.locked
+        existed = remote_user_id in self.server.accounts
+        admin = remote_user_id in self.server.admins
+        usable = existed and not locked and remote_user_id != OWN
+        return AccountFacts(
+            remote_user_id, usable=usable, existed=existed, admin=admin, locked=locked
+        )
+
+    def set_locked(self, remote_user_id: str, locked: bool) -> None:
+        self.server.called("lock" if locked else "unlock")
+        if locked:
+            self.server.locked.add(remote_user_id)
+        else:
+            self.server.locked.discard(remote_user_id)
+
+
 class SimulatedProvider(Provider):
     """``id`` may be given so that two can be registered."""
 
@@ -475,6 +510,9 @@ class SimulatedProvider(Provider):
 
     def backend(self, context: ProviderContext) -> Backend:
         return SimulatedBackend(self.server)
+
+    def people(self, context: ProviderContext, deadline_seconds: float) -> People:
+        return SimulatedPeople(self.server)
 
     def room_url(self, values: Mapping[str, Any], remote_id: str) -> str | None:
         return f"https://chat.example/#/room/{remote_id}"

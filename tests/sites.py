@@ -31,6 +31,8 @@ class Campus(Host):
     member_table: dict[str, list[Member]] = field(default_factory=dict)
     group_table: dict[str, list[Group]] = field(default_factory=dict)
     password_table: dict[str, str] = field(default_factory=dict)
+    suspended: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
     broken: bool = False
     after_members: Callable[[], None] | None = None
 
@@ -77,7 +79,7 @@ class Campus(Host):
 
     def person(self, id: str) -> Person | None:
         self._check()
-        return person(id)
+        return None if id in self.gone else person(id, active=id not in self.suspended)
 
     def check_password(self, person: Person, password: str) -> bool | None:
         known = self.password_table.get(person.id)

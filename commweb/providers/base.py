@@ -245,6 +245,11 @@ class People:
         administrator of the server."""
         raise NotImplementedError
 
+    def set_locked(self, remote_user_id: str, locked: bool) -> None:
+        """Lock the account, so that nobody can use it until it is unlocked. For a provider with the
+        setting ``lock_suspended``; called for accounts that commweb created and just examined."""
+        raise Refused("This provider locks no accounts.")
+
     def close(self) -> None:
         """Give connections back."""
 

@@ -64,6 +64,7 @@ class ObservedRoom:
     and has not closed it; a door that somebody opened in the chat does not count.
     ``own_membership`` and ``own_membership_by``: the acting account's, and who set it.
     ``message_level`` is the level needed to write, ``invite_level`` the one needed to invite.
+    ``join_rule_by`` and ``history_by``: the accounts that set those two; empty: not known.
     ``creator`` made the room; ``creation_key`` and ``origin`` are what its first event says,
     ``predecessor`` the room it says it replaces, ``replaced_by_sender`` who named its replacement.
     ``join_rule`` and ``history_visibility``: who may come in, and who may read, in Matrix's words.
@@ -94,6 +95,8 @@ class ObservedRoom:
     replaced_by_sender: str | None = None
     join_rule: str = "invite"
     history_visibility: str = "shared"
+    join_rule_by: str = ""
+    history_by: str = ""
 
 
 @dataclass(frozen=True)

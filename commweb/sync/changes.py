@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import StatementError
 
 from commweb import accounts
+from commweb.account_locks import ask_people
 from commweb.answers import Answer
 from commweb.database import FAULTS, first_line
 from commweb.errors import CommWebError, HostError
@@ -24,6 +25,7 @@ from commweb.state import State
 from commweb.sync import reports
 from commweb.sync.choices import choice_of
 from commweb.sync.desired import Choice, DesiredRoom, rooms
+from commweb.sync.locks import locking
 from commweb.sync.marking import (
     Wanted,
     bring_back,
@@ -216,12 +218,14 @@ def _fold_people(state: State) -> int:
 def _people_of(state: State, ids: Sequence[int]) -> int:
     """Fold these reports; when one of them cannot be folded, the others alone."""
     try:
+        locks = locking(state)
         with state.database.write() as connection:
             query = select(Change.id, Change.person_id, Change.kind).where(Change.id.in_(ids))
             rows = connection.execute(query.with_for_update(skip_locked=True)).all()
             gone = {row.person_id for row in rows if row.kind == "person_deleted"}
             for person_id in sorted(gone):  # before rooms are locked, as everywhere
                 accounts.retire(connection, person_id)
+            ask_people(connection, locks, {row.person_id for row in rows})
             mark_people(connection, sorted({row.person_id for row in rows}), now())
             forget_choices(connection, gone)
             reports.forget(connection, [row.id for row in rows])

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from commweb.account_locks import SETTING
 from commweb.errors import AddressRefused, Refused
 from commweb.host import Role
 from commweb.i18n import gettext as _
@@ -50,6 +51,7 @@ class Look:
 
     ``hold``: what of the plan waits for a person; ``actions`` are without it. ``blocked``: why
     nothing can be done to the room now. ``chain``: the rooms that it replaced, by upgrades.
+    ``locking``: the accounts of suspended people are locked.
     """
 
     record: RoomRecord
@@ -63,11 +65,7 @@ class Look:
     blocked: str | None = None
     chain: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-
-    @property
-    def held(self) -> str | None:
-        """Why somebody has to confirm, as a sentence."""
-        return self.hold.reason if self.hold else None
+    locking: bool = False
 
 
 def look(state: State, room_id: int, backend: Backend, lease: Lease | None = None) -> Look | None:
@@ -291,6 +289,7 @@ class _Looking:
         return Look(
             record, target, last, observed, people, kept, hold, found,
             chain=chain, problems=tuple(getattr(read, "problems", ())),
+            locking=bool(self.values.get(SETTING)),
         )  # fmt: skip
 
     def _course_gone(self, read: Read) -> str:

@@ -46,7 +46,7 @@ def plans(state: State, course_ids: Sequence[str]) -> list[dict[str, Any]]:
                         "course_id": room.course_id,
                         "group_id": room.group_id,
                         "actions": [action.sentence() for action in seen.actions],
-                        "held": seen.held,
+                        "held": seen.hold.reason if seen.hold else None,
                     }
                 )
     finally:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from commweb.account_locks import ask_room
 from commweb.account_rows import found_out, store_accounts
 from commweb.accounts import take
 from commweb.database import Database
@@ -45,6 +46,7 @@ class Progress:
         }
         self._open_level = applied.open_level
         self._creatable: set[str] = set()
+        self._locks: tuple[tuple[str, ...], set[str]] | None = None
         self._known_past = frozenset(applied.past)
         self._past: dict[str, str] = {}
         self._after: dict[str, AppliedMember] = {}
@@ -61,6 +63,11 @@ class Progress:
     def seated(self, seats: Iterable[Seat]) -> None:
         """The seats of the run: whose accounts commweb may create."""
         self._creatable = {seat.person_id for seat in seats if seat.make and seat.rename}
+
+    def look_at_locks(self, away: tuple[str, ...], seats: Iterable[Seat]) -> None:
+        """Accounts are locked of people who are ``away``, and of nobody who has a seat: see to it
+        where that was not reported."""
+        self._locks = (away, {seat.person_id for seat in seats})
 
     def may_create(self, person_id: str) -> bool:
         """Whether the person's account is commweb's to create."""
@@ -220,6 +227,8 @@ class Progress:
         with self._database.write() as connection:
             # Accounts before the room, as linking an account does.
             store_accounts(connection, [self._accounts[key] for key in sorted(self._accounts)])
+            if self._locks is not None:
+                ask_room(connection, self._provider, *self._locks)
             fenced(connection, self._room_id, self._lease.holder, **self._room)
             store_members(connection, [self._rows[key] for key in sorted(self._dirty)])
             store_past(connection, self._room_id, self._past)
@@ -227,6 +236,7 @@ class Progress:
                 before, after, until = self._unsure
                 now_surer(connection, self._room_id, before=before, after=after, until=until)
         self._lease.extended(began)
+        self._locks = None
         self._past.clear()
         self._dirty.clear()
         self._accounts.clear()

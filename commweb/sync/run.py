@@ -13,6 +13,7 @@ from commweb.i18n import joined, ngettext
 from commweb.models import now
 from commweb.providers.base import Backend
 from commweb.providers.rooms import CreateRoom, RoomRef
+from commweb.room_access import access_of
 from commweb.state import State
 from commweb.sync.apply import Hands
 from commweb.sync.bounds import LATE, rests
@@ -71,6 +72,8 @@ class _Running:
             progress.keep_name_back()
         if seen.target is not None:
             progress.seated(seen.target.seats)
+            if seen.locking:
+                progress.look_at_locks(seen.target.room.away, seen.target.seats)
         progress.intend(seen.people)
         progress.away(seen.target.room.away if seen.target else ())
         if seen.details is not None:
@@ -275,6 +278,7 @@ def _finish(progress: Progress, hands: Hands, seen: Look, *, deleting: bool) -> 
     }
     if seen.observed is not None:
         values["guests"] = guests_of(seen.target, seen.applied, seen.observed)
+        values["access"] = access_of(seen.observed)
     if done:
         values["synced_at"] = now()
         if record.confirmed_people:

@@ -33,6 +33,7 @@ from commweb.sync.bounds import SERVER_PAUSE, rests
 from commweb.sync.changes import fold, pending
 from commweb.sync.claims import Claim, Claims
 from commweb.sync.leases import Lease
+from commweb.sync.locks import Locks
 from commweb.sync.orphans import due_for_orphans, seek_orphans
 from commweb.sync.patience import LINE_DOWN_SECONDS, rest_after
 from commweb.sync.records import (
@@ -109,6 +110,7 @@ class Worker:
         self._ask_again_at = 0.0
         self._stopped_until: dict[str, float] = {}
         self._seek_again_at = 0.0
+        self._locks = Locks(state)
 
     def try_work(self) -> None:
         """`work`; a fault of the database only delays it, because the next sweep goes on."""
@@ -128,6 +130,7 @@ class Worker:
         self.fold()
         count = 0
         try:
+            self._locks.work(self._working().values())
             self._seek_orphans()
             while not self._stop():
                 claim = self._claims.take(list(self._working()))
@@ -135,7 +138,8 @@ class Worker:
                     return count
                 self._one(claim)
                 count += 1
-                self.fold()
+                if self.fold():
+                    self._locks.work(self._working().values())
             return count
         finally:
             if self._stop():
@@ -172,18 +176,20 @@ class Worker:
                 with self._state.database.write() as connection:
                     end_rests(connection, provider.id)
 
-    def fold(self) -> None:
-        """Fold, unless another thread is at it, and wake others for what came of it."""
+    def fold(self) -> bool:
+        """Fold, unless another thread is at it, and wake others for what came of it. Whether
+        anything was folded."""
         if not self._folding.acquire(blocking=False):
-            return
+            return False
         try:
             with self._state.database.read() as connection:
                 some = pending(connection)
             if not some or not fold(self._state, self._stop):
-                return
+                return False
         finally:
             self._folding.release()
         self._state.queue.wake(self.waiting() - 1)
+        return True
 
     def _one(self, claim: Claim) -> None:
         state, room_id, holder = self._state, claim.room_id, claim.holder

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from commweb import audit
 from commweb.fields import PageForm, text_problem
 from commweb.host import Permission
 from commweb.i18n import gettext as _
-from commweb.models import MemberRow, RoomRow
+from commweb.models import Account, MemberRow, RoomRow
+from commweb.servers import here
 from commweb.state import State, current_state
 from commweb.status import RoomStatus, rooms_of
 from commweb.sync.standing import OWN_CHOICE
@@ -75,7 +76,18 @@ def _people(state: State, course_id: str, room: RoomStatus) -> list[Line]:
         MemberRow.applied_level,
         MemberRow.state,
         MemberRow.reason,
+        Account.locked_at.is_not(None).label("locked"),
     ).where(MemberRow.room_id == room.id)
+    query = query.join(
+        Account,
+        and_(
+            Account.provider == room.provider,
+            Account.person_id == MemberRow.person_id,
+            Account.remote_user_id == MemberRow.remote_user_id,
+            here(Account),
+        ),
+        isouter=True,
+    )
     with state.database.read() as connection:
         rows = [dict(row) for row in connection.execute(query).mappings()]
     return lines(state.host.members(course_id), rows, room.group_id)

@@ -83,7 +83,8 @@ def _line(member: Member, row: Mapping[str, Any] | None) -> Line:
     state = row["state"] if row else "waiting"
     reason = row["reason"] if row else None
     if not (member.active and member.person.active):
-        state, reason = ("removing" if state == "in" else "suspended"), None
+        state = "removing" if state == "in" else "suspended"
+        reason = None if member.person.active else _of_account(row)
     elif state == "removed":
         state, reason = "waiting", None
     elif state in (*OWN_CHOICE, "banned"):
@@ -98,6 +99,15 @@ def _line(member: Member, row: Mapping[str, Any] | None) -> Line:
         words=state_words(state),
         reason=reason,
     )
+
+
+def _of_account(row: Mapping[str, Any] | None) -> str | None:
+    """What a suspended person can still do outside of the course's rooms."""
+    if row is None or not row["remote_user_id"]:
+        return None
+    if row.get("locked"):
+        return _("Their account is locked until they are active again.")
+    return _("Their account on the homeserver goes on working.")
 
 
 def _former(row: Mapping[str, Any]) -> Line:

@@ -16,6 +16,7 @@ from commweb.host import Permission
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
 from commweb.models import CourseChoice, MemberRow, PastAccount, RoomRow
+from commweb.room_access import access_facts, access_notes
 from commweb.state import State, current_state
 from commweb.status import status_word, undone_sentence
 from commweb.sync.choices import insert_into
@@ -86,6 +87,8 @@ def _page(state: State, room_id: int, problem: str | None = None) -> ResponseRet
         members=[member for member in members if member["state"] != "removed"],
         inside=sum(1 for member in members if member["state"] == "in"),
         guests=list(row["guests"] or ()),
+        access=access_facts(row["access"] or {}),
+        notes=access_notes(row["access"] or {}),
         asked=_asked(state, row, asks, names) if asks else None,
         problem=problem,
         button=PageForm(formdata=None),

@@ -90,13 +90,13 @@ def test_a_teacher_reads_who_is_not_in_the_room_and_brings_them_back(
     _told_to_themselves(school, path, f"{unique}a", f"{unique}b")
 
     page.goto(f"{path}/communication/members")
-    press(page, f"Add again {alex}")
+    press(page, f"Add back {alex}")
     notice(page, "The person is added again.")
     press(page, f"Try again {billie}")
     notice(page, "The room is being synchronised.")
     seen_after_reloads(page, row(page, alex).get_by_text("in the room"))
     assert f"@{unique}a:localhost" in eyes_of(school.site).room(room).joined
-    expect(page.get_by_role("button", name=f"Add again {alex}")).to_have_count(0)
+    expect(page.get_by_role("button", name=f"Add back {alex}")).to_have_count(0)
     seen_after_reloads(page, row(page, billie).get_by_text("cannot be added"))
     assert f"@{unique}b:localhost" not in eyes_of(school.site).room(room).joined
 
@@ -152,7 +152,7 @@ def test_somebody_who_could_not_be_added_tries_again_by_keyboard_and_without_scr
     teacher = without_scripts(school, "teacher1")
     teacher.goto(f"{path}/communication/members")
     seen_after_reloads(teacher, row(teacher, f"Alex {unique}").get_by_text("left the room"))
-    again = teacher.get_by_role("button", name=f"Add again Alex {unique}", exact=True)
+    again = teacher.get_by_role("button", name=f"Add back Alex {unique}", exact=True)
     by_keyboard(teacher, again, press="Enter")
     notice(teacher, "The person is added again.")
     fine(teacher)

@@ -124,6 +124,12 @@ class MatrixClient:
         body = {"password": password, "logout_devices": logout_devices}
         self._ask(calls.PUT_USER, user_id, body=body)
 
+    def set_locked(self, user_id: str, *, locked: bool) -> None:
+        """admin/user_admin_api: lock an account, or unlock it. Whoever is signed in with it gets
+        401 ``M_USER_LOCKED`` until then; its devices and rooms stay as they are. It has to exist:
+        one that is missing would be created."""
+        self._ask(calls.PUT_USER, user_id, body={"locked": locked})
+
     def limits(self, user_id: str) -> Limits | None:
         """admin/user_admin_api: a user's override of the rate limits; None when there is none."""
         content = self._ask(calls.LIMITS, user_id).content

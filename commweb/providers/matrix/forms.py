@@ -82,6 +82,7 @@ class MatrixSettingsForm(SettingsForm):
         "ask_consent",
         "link_without_proof",
         "allow_chat_password",
+        "lock_suspended",
         "level_student",
         "level_teacher",
         "level_admin",
@@ -253,6 +254,14 @@ class MatrixSettingsForm(SettingsForm):
         description=_(
             "For accounts that the site created, so that people can sign in to "
             "Element. Ignored when single sign-on is set."
+        ),
+    )
+    lock_suspended = BooleanField(
+        _("Lock the accounts of suspended people"),
+        description=_(
+            "Only accounts that the site created. Nobody can use a locked account until the person "
+            "is active again. Without this a suspended person leaves the rooms, and the account "
+            "goes on working."
         ),
     )
     level_student = LevelField(

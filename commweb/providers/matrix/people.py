@@ -68,3 +68,6 @@ class MatrixPeople(People):
         if facts.admin:
             raise Refused(_("Administrators of the homeserver set their password there."))
         self.session.client.set_password(remote_user_id, password)
+
+    def set_locked(self, remote_user_id: str, locked: bool) -> None:
+        self.session.client.set_locked(remote_user_id, locked=locked)

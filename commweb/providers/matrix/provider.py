@@ -73,6 +73,7 @@ class MatrixProvider(Provider):
         Setting("ask_consent", False),
         Setting("link_without_proof", False),
         Setting("allow_chat_password", False),
+        Setting("lock_suspended", False),
         Setting("level_student", 0),
         Setting("level_teacher", 50),
         Setting("level_admin", 50),

@@ -134,6 +134,8 @@ def observed(room_id: str, events: Iterable[Json], own_id: str) -> ObservedRoom 
         replaced_by_sender=_sender(state, "m.room.tombstone") or None,
         join_rule=_one_of(JOIN_RULES, rule, "invite"),
         history_visibility=_one_of(HISTORY, history, "shared"),
+        join_rule_by=_sender(state, "m.room.join_rules"),
+        history_by=_sender(state, "m.room.history_visibility"),
     )
 
 

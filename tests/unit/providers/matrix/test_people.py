@@ -183,6 +183,14 @@ def test_no_account_is_made_by_setting_a_password(http: Http, people: People) ->
     assert http.asked == [f"GET {USER}"]
 
 
+@pytest.mark.parametrize("locked", [True, False])
+def test_locking_an_account_changes_nothing_else(http: Http, people: People, locked: bool) -> None:
+    http.on("PUT", USER, KNOWN)
+    people.set_locked(ANNA, locked)
+    assert http.asked == [f"PUT {USER}"]
+    assert http.sent() == {"locked": locked}
+
+
 def test_without_a_session_nobody_can_be_asked(stored: Stored) -> None:
     with pytest.raises(SignInNeeded):
         MatrixProvider().people(stored.context("https://elsewhere.example"), 10.0)

@@ -88,6 +88,7 @@ def test_the_settings_and_their_defaults_are_these() -> None:
         "ask_consent": False,
         "link_without_proof": False,
         "allow_chat_password": False,
+        "lock_suspended": False,
         "level_student": 0,
         "level_teacher": 50,
         "level_admin": 50,

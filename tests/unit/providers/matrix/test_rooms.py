@@ -157,6 +157,16 @@ def test_a_door_is_ours_to_close_only_if_we_opened_it(
     assert room.open_door is is_ours
 
 
+def test_who_may_join_and_read_is_told_with_who_set_it() -> None:
+    ada = "@ada:localhost"
+    rules = event("m.room.join_rules", {"join_rule": "knock"}, sender=ada)
+    history = event("m.room.history_visibility", {"history_visibility": "joined"}, sender=BOT)
+    room = observed("!room", changed(recorded(), rules, history), BOT)
+    assert room is not None
+    assert (room.join_rule, room.join_rule_by) == ("knock", ada)
+    assert (room.history_visibility, room.history_by) == ("joined", BOT)
+
+
 def seen_of(*more: dict[str, Any]) -> ObservedRoom:
     room = observed("!room", changed(recorded(), *more), BOT)
     assert room is not None

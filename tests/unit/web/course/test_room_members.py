@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from commweb import Group
-from commweb.models import Event
-from tests.sites import student, teacher
+from commweb import Group, Member
+from commweb.models import Account, Event, now
+from tests.sites import person, student, teacher
 from tests.unit.web.conftest import Visitor, shown
 from tests.unit.web.course.conftest import CHAT, MEMBERS, Classroom
 
@@ -67,7 +67,7 @@ def test_who_left_is_added_again_only_when_a_teacher_says_so(
     classroom.changed()
     assert "bob" not in classroom.inside("Algebra")
     assert table(classroom)["Bob"][2:] == [
-        "left the room", "Add again Bob",
+        "left the room", "Add back Bob",
     ]  # fmt: skip
     assert "The person is added again." in press(classroom, "add", "bob")
     classroom.work()
@@ -95,6 +95,43 @@ def test_who_is_suspended_needs_no_button(classroom: Classroom, make_room: MakeR
     classroom.changed(teacher("ada"), student("bob", active=False))
     assert table(classroom)["Bob"][2:] == ["suspended", ""]
     assert "Cyd" not in table(classroom), "who is not enrolled any more is not listed"
+
+
+def suspended(classroom: Classroom, name: str) -> None:
+    """The whole site suspends the person, not this course alone."""
+    campus = classroom.school.campus
+    campus.suspended.add(name)
+    old = campus.member_table["1"]
+    campus.member_table["1"] = [
+        Member(person(one.person.id, active=one.person.id != name), one.role) for one in old
+    ]
+    classroom.changed()
+
+
+def test_what_a_suspended_persons_account_can_still_do_is_said(
+    classroom: Classroom, make_room: MakeRoom
+) -> None:
+    make_room()
+    suspended(classroom, "bob")
+    said = "suspended Their account on the homeserver goes on working."
+    assert table(classroom)["Bob"][2:] == [said, ""]
+    with classroom.school.state.database.write() as connection:
+        connection.execute(
+            update(Account)
+            .where(Account.person_id == "bob")
+            .values(locked_at=now(), server_name="")
+        )
+    said = "suspended Their account is locked until they are active again."
+    assert table(classroom)["Bob"][2:] == [said, ""]
+
+
+def test_who_never_had_an_account_has_none_that_goes_on_working(
+    classroom: Classroom, make_room: MakeRoom
+) -> None:
+    make_room()
+    classroom.school.campus.member_table["1"].append(student("dan"))
+    suspended(classroom, "dan")
+    assert table(classroom)["Dan"][2:] == ["suspended", ""]
 
 
 def test_people_are_found_by_name_account_or_state(
@@ -184,7 +221,7 @@ def test_who_was_removed_in_the_chat_is_added_again_only_when_a_teacher_says_so(
     make_room()
     classroom.kick("Algebra", "bob", by="@ada:sim")
     assert "bob" not in classroom.inside("Algebra")
-    assert table(classroom)["Bob"][2:] == ["removed in the chat", "Add again Bob"]
+    assert table(classroom)["Bob"][2:] == ["removed in the chat", "Add back Bob"]
     assert "A moderator of the chat removed you" in classroom.page("bob", CHAT)
     assert "The person is added again." in press(classroom, "add", "bob")
     classroom.work()
