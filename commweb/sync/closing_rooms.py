@@ -161,12 +161,6 @@ def _sentences(
             count,
             rooms=_quoted(names),
         )
-    if guests:
-        yield ngettext(
-            "%(count)d guest will be removed, too.",
-            "%(count)d guests will be removed, too.",
-            guests,
-        )
     if not doomed:
         return
     lost = [row.name for row in doomed]
@@ -174,6 +168,12 @@ def _sentences(
         yield _("Its messages are deleted for good.")
     else:
         yield _("The messages of %(rooms)s are deleted for good.", rooms=_quoted(lost))
+    if guests:
+        yield ngettext(
+            "%(count)d guest will be removed, too.",
+            "%(count)d guests will be removed, too.",
+            guests,
+        )
 
 
 def _quoted(names: Sequence[str]) -> str:

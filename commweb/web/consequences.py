@@ -328,7 +328,7 @@ def _deleted_rooms(
     guests = sum(len(row.guests or ()) for row in standing)
     yield Part(
         tuple(_said_of_rooms(len(standing), people, guests, len(closing))),
-        _("Delete rooms that are no longer needed"),
+        _("Delete such rooms from now on"),
         ("delete", [row.id for row in standing], people, guests, closing),
         as_of=_oldest(row.synced_at for row in rows),
     )

@@ -24,6 +24,7 @@ from commweb.web.providers import is_enabled
 
 __all__ = ["Banner", "add_to", "banners", "template_context"]
 
+SIGNING_IN = ("sign_in", "do_sign_in")
 PAGE_CODES = (400, 401, 403, 404, 405, 409, 413, 422)
 
 
@@ -75,6 +76,8 @@ def banners(state: State) -> list[Banner]:
     for provider in state.registry:
         if not provider.has_session or not is_enabled(state, provider):
             continue
+        if request.endpoint in [f"commweb.{provider.id}.{name}" for name in SIGNING_IN]:
+            continue  # that is what this page is for
         session = state.tokens(provider).read()
         if session is not None and session.state == SIGN_IN_NEEDED:
             found.append(_sign_in_banner(provider, session.reason or ""))

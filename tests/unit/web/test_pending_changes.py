@@ -207,7 +207,7 @@ def test_the_closing_rule_says_what_can_be_lost_and_what_is_lost_now(
     assert "This concerns 2 rooms with 3 people and 3 guests." in said
     assert "being closed now" not in said
     assert "As of 2030-05-01 02:40" in said
-    assert "Delete rooms that are no longer needed" in said
+    assert "Delete such rooms from now on" in said
     set_rooms(school, 2, wanted=False, revision=2)
     said = shown(admin.get(ASKS))
     assert "This concerns 1 room with 2 people and 3 guests." in said

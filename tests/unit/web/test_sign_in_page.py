@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 
 import pytest
+from sqlalchemy import insert, update
 
 from commweb.encryption import Secret
 from commweb.errors import RateLimited, Refused, Unreachable
+from commweb.models import Connection, RoomRow
 from tests.sites import Site
 from tests.unit.web.conftest import (
     SETTINGS_URL,
@@ -142,3 +144,17 @@ def test_the_password_and_the_tokens_are_nowhere(
     for secret in ("open sesame", "signed-access", "signed-refresh"):
         assert secret not in told
     assert events(school)[-1][3]["signed_in_as"] == "@bot:hs.example"
+
+
+def test_the_page_says_that_rooms_wait_and_not_that_somebody_has_to_sign_in(
+    configured: Site, admin: Visitor
+) -> None:
+    with configured.state.database.write() as connection:
+        connection.execute(update(Connection).values(state="sign_in_needed"))
+        row = {"course_id": "1", "provider": "fake", "status": "held"}
+        connection.execute(insert(RoomRow).values(**row))
+    page, settings = shown(admin.get(URL)), shown(admin.get(SETTINGS_URL))
+    assert "1 room waits for your confirmation." in page
+    assert "1 room waits for your confirmation." in settings
+    assert "The connection to Fake has ended." in settings
+    assert "has ended" not in page
