@@ -16,6 +16,7 @@ from sqlalchemy import or_, select
 
 from commweb import audit
 from commweb.account_locks import SETTING, LockRow, done, put_back, remember, rest, take
+from commweb.database import first_line
 from commweb.errors import AddressRefused, HostError, ProviderError, Refused
 from commweb.host import Person
 from commweb.models import Account, now
@@ -91,12 +92,12 @@ class _Round:
                 except (Refused, AddressRefused) as error:
                     self._could_not(row, error)
                 except HostError as error:
-                    log.warning("The account of a person is not looked at: %s", error.sentence)
+                    log.warning("The account of a person is not looked at: %s", first_line(error))
                     self._put_back([row])
                     good = False
                 left.pop(0)
         except ProviderError as error:
-            log.warning("Accounts are locked and unlocked later: %s", error.message)
+            log.warning("Accounts are locked and unlocked later: %s", first_line(error))
             good = False
         finally:
             self._put_back(left)

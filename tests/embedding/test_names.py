@@ -29,6 +29,7 @@ DATA = {
     "MenuItem": ["text", "url", "children"],
     "Consequences": [
         "people", "rooms", "deleted_rooms", "as_of", "sentences", "button", "key", "room_ids",
+        "guests",
     ],
 }  # fmt: skip
 CALLS = {
