@@ -7,16 +7,18 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from commweb.connection import TokenPair
 from commweb.encryption import Secret
-from commweb.errors import Refused, SignInNeeded, Unreachable
+from commweb.errors import RateLimited, Refused, SignInNeeded, Unreachable
 from commweb.models import Connection as Row
 from commweb.models import now
-from commweb.providers.matrix.tokens import Timing, TokenRing
+from commweb.providers.matrix.tokens import SignedCaller, Timing, TokenRing
+from commweb.providers.matrix.transport import Answer
 from tests.stored_session import BASE_URL, Stored
 
 BUSY = "The session with the homeserver is being refreshed; trying again."
@@ -486,9 +488,95 @@ def test_the_lease_outlasts_the_longest_refresh(stored: Stored, issuer: Issuer) 
     def refresh(token: Secret, seconds: float) -> TokenPair:
         assert seconds <= timing.refresh
         with stored.database.read() as connection:
-            until = connection.execute(select(Row.lease_until)).scalar_one()
+            holder, until = connection.execute(select(Row.lease, Row.lease_until)).one()
+        assert holder, "nobody else takes it"
         left.append((until - now()).total_seconds() - seconds)
         return issuer.refresh(token, seconds)
 
     TokenRing(stored.tokens(), BASE_URL, refresh, timing=timing).token()
     assert left[0] > 10
+
+
+# What is sent with the ring's tokens.
+
+
+class Line:
+    """Answers with what ``answers`` say, in order, and writes down what was sent."""
+
+    call_seconds = 30.0
+
+    def __init__(self, *answers: Exception | Answer) -> None:
+        self.answers = list(answers)
+        self.sent: list[tuple[str, str, Any, Any, str]] = []
+
+    def call(
+        self, method: str, path: str, *, body: Any = None, query: Any = None, token: Secret
+    ) -> Answer:
+        self.sent.append((method, path, body, query, token.reveal()))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+GOOD = Answer(200, {"user_id": "@bot:hs.example"})
+REJECTED = Refused("unknown", status=401, errcode="M_UNKNOWN_TOKEN")
+
+
+def caller(stored: Stored, issuer: Issuer, line: Line) -> SignedCaller:
+    stored.save("a0", "r0")
+    return SignedCaller(line, ring_on(stored, issuer), stored.tokens())  # type: ignore[arg-type]
+
+
+def test_a_request_whose_token_was_rejected_is_repeated_as_it_was(
+    stored: Stored, issuer: Issuer
+) -> None:
+    line = Line(REJECTED, GOOD)
+    said: list[float] = []
+    calls = caller(stored, issuer, line)
+    calls.before_request = said.append
+    assert calls.call("PUT", "/name", body={"name": "Ada"}, query={"ts": "1"}) is GOOD
+    request = ("PUT", "/name", {"name": "Ada"}, {"ts": "1"})
+    assert line.sent == [(*request, "a0"), (*request, "a1")]
+    assert said == [30.0, 30.0], "how long each may take"
+
+
+def test_a_good_answer_is_asked_for_once(stored: Stored, issuer: Issuer) -> None:
+    line = Line(GOOD)
+    assert caller(stored, issuer, line).call("GET", "/whoami") is GOOD
+    assert line.sent == [("GET", "/whoami", None, None, "a0")]
+
+
+@pytest.mark.parametrize(
+    ("status", "errcode"), [(401, "M_USER_LOCKED"), (401, None), (403, "M_UNKNOWN_TOKEN")]
+)
+def test_no_other_refusal_costs_the_token(
+    stored: Stored, issuer: Issuer, status: int, errcode: str | None
+) -> None:
+    line = Line(Refused("No.", status=status, errcode=errcode))
+    with pytest.raises(Refused, match="No"):
+        caller(stored, issuer, line).call("GET", "/whoami")
+    assert len(line.sent) == 1
+    assert issuer.exchanges == []
+
+
+def test_a_new_token_that_is_rejected_too_is_no_answer(stored: Stored, issuer: Issuer) -> None:
+    line = Line(REJECTED, REJECTED)
+    words = r"^The homeserver rejected a new access token\.$"
+    with pytest.raises(Unreachable, match=words) as caught:
+        caller(stored, issuer, line).call("GET", "/whoami")
+    assert caught.value.status == 401
+    assert len(line.sent) == 2
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(60.0, 60.0), (None, 0.0)])
+def test_a_pause_that_the_server_asks_for_is_everybodys(
+    stored: Stored, issuer: Issuer, asked: float | None, seconds: float
+) -> None:
+    line = Line(REJECTED, RateLimited("Wait.", retry_after_seconds=asked))
+    with pytest.raises(RateLimited):
+        caller(stored, issuer, line).call("GET", "/whoami")
+    session = stored.tokens().read()
+    assert session is not None
+    assert session.blocked_until is not None
+    assert seconds - 0.9 < (session.blocked_until - now()).total_seconds() <= seconds
