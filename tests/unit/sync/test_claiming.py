@@ -147,41 +147,6 @@ def test_a_rest_that_ends_later_than_any_may_is_over(school: Site, column: str) 
         assert bool(claimed(school, 1)) is is_due
 
 
-def test_rooms_given_back_are_free_unless_somebody_else_has_them_by_now(school: Site) -> None:
-    add_rooms(school, 16)
-    claims = Claims(school.state.database, "me")
-    begun = claims.take([SIM])
-    assert begun is not None
-    assert {row.lease for row in leased(school)} == {"me-1"}
-    assert len(leased(school)) == 2, "an eighth of what is due"
-    write(school, update(RoomRow).where(RoomRow.id == begun.room_id).values(lease="another"))
-    claims.give_back(begun)
-    claims.give_back_waiting()
-    assert [(row.id, row.lease) for row in leased(school)] == [(begun.room_id, "another")]
-    again = claims.take([SIM])
-    assert again is not None
-    assert again.holder == "me-2", "never the name of an earlier claim"
-
-
-def leased(school: Site) -> list[Any]:
-    with school.state.database.read() as connection:
-        query = select(RoomRow.id, RoomRow.lease, RoomRow.lease_until)
-        return list(connection.execute(query.where(RoomRow.lease.is_not(None))).all())
-
-
-def test_a_claim_takes_an_eighth_of_a_hundred_at_most_and_each_is_handed_out_once(
-    school: Site,
-) -> None:
-    add_rooms(school, 10_000)
-    claims = Claims(school.state.database, "me")
-    assert claims.take([]) is None
-    taken = [claims.take([SIM]) for _time in range(13)]
-    assert len({one.room_id for one in taken if one}) == 13
-    assert len(leased(school)) == 13
-    claims.take([SIM])
-    assert len(leased(school)) == 26
-
-
 def test_a_lease_without_an_end_is_over(school: Site) -> None:
     add_rooms(school, 1, lease="me", lease_until=None)
     assert claimed(school, 1) == ["old0"]
