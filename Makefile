@@ -55,10 +55,8 @@ UPDATE = $(CATALOGUE) update --no-fuzzy-matching --ignore-obsolete --ignore-pot-
 
 # Breaks the deciding code in many small ways and looks whether its tests notice.
 mutants: $(STAMP)
-	rm -rf build/mutants && mkdir -p build/mutants && cp -r commweb tests pyproject.toml build/mutants/
 	$(BIN)/python -m pip install -qq --upgrade --target build/mutmut mutmut==3.8.1
-	cd build/mutants && PYTHONPATH=$(CURDIR)/build/mutmut $(CURDIR)/$(BIN)/python -m mutmut run --max-children $(WORKERS)
-	cd build/mutants && PYTHONPATH=$(CURDIR)/build/mutmut $(CURDIR)/$(BIN)/python -m mutmut results
+	$(BIN)/python scripts/mutants.py --workers $(WORKERS) $(MODULES)
 
 translations: $(STAMP)
 	$(EXTRACT) -o commweb/translations/commweb.pot commweb

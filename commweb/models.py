@@ -180,13 +180,6 @@ class RoomRow(Base):
             sqlite_where=text("synced_revision < revision"),
             postgresql_where=text("synced_revision < revision"),
         ),
-        Index(
-            "ix_commweb_room_rest",
-            "provider",
-            "updated_at",
-            sqlite_where=text("wanted = 1 AND synced_revision >= revision"),
-            postgresql_where=text("wanted AND synced_revision >= revision"),
-        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -95,7 +95,7 @@ def test_migrations_make_the_tables_the_models_describe(school: Site) -> None:
             for one in inspect(connection).get_indexes("commweb_room")
         }
     assert found["ix_commweb_room_due"] == "(synced_revision < revision)"
-    assert found["ix_commweb_room_rest"] == "(wanted AND (synced_revision >= revision))"
+    assert "ix_commweb_room_rest" not in found
 
 
 def started(folder: Path, postgres_url: str) -> str:
