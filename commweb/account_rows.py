@@ -78,6 +78,7 @@ class AccountRecord:
     external_id: str | None = None
     intended_at: datetime | None = None
     server_name: str = ""
+    retired_at: datetime | None = None
 
     @property
     def source(self) -> str:

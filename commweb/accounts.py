@@ -156,8 +156,8 @@ def retire(connection: Connection, person_id: str) -> None:
 def former(
     connection: Connection, provider: str, external_ids: Iterable[str], server: str = ""
 ) -> dict[str, tuple[str, AccountRecord]]:
-    """Who had an account under these external ids, by external id, with that account. A person
-    id that begins with `RETIRED` is nobody's any more."""
+    """Who had an account under these external ids, by external id, with that account. One that
+    is retired is nobody's any more."""
     found: dict[str, tuple[str, AccountRecord]] = {}
     for part in in_parts(external_ids):
         rows = connection.execute(

@@ -62,7 +62,10 @@ def _server(state: State, provider: Provider) -> str:
 def _waiting(state: State, provider: Provider, server: str) -> int:
     """Who is known to have such a name."""
     query = select(func.count()).where(
-        Account.provider == provider.id, Account.origin == NAMED, of_server(server)
+        Account.provider == provider.id,
+        Account.origin == NAMED,
+        Account.retired_at.is_(None),
+        of_server(server),
     )
     with state.database.read() as connection:
         return connection.execute(query).scalar_one()

@@ -19,7 +19,7 @@ from commweb.encryption import Sealer, Secret
 from commweb.errors import EncryptionError
 from commweb.models import SettingRow, now
 
-__all__ = ["KeptSecret", "KeptSecrets", "rekey_kept"]
+__all__ = ["SCOPE", "KeptSecret", "KeptSecrets", "rekey_kept"]
 
 SCOPE = "secret."
 

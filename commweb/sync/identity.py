@@ -52,6 +52,7 @@ __all__ = [
     "name_of",
     "replaces_one_that_works",
     "rules_of",
+    "still_good",
     "waits",
     "with_owner",
 ]
@@ -229,6 +230,11 @@ def replaces_one_that_works(record: AccountRecord | None, pick: Choice) -> bool:
         return False
     works = record.checked_at is not None or record.made_user_id is not None
     return works and pick.user_id != record.remote_user_id
+
+
+def still_good(record: AccountRecord, found: AccountFacts) -> bool:
+    """Whether an account that was claimed can go on being used."""
+    return record.origin == CLAIM and found.usable and not found.admin
 
 
 def waits(known: Knowledge, rules: Rules) -> str:

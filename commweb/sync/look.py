@@ -221,7 +221,8 @@ class _Looking:
     def _target(self, desired: DesiredRoom, observed: ObservedRoom | None) -> Target:
         record = self.record
         rules = rules_of(self.state.registry.get(record.provider), self.values)
-        seating = Seating(record.provider, self.backend, rules, partial(is_gone, self.state))
+        gone, sealer = partial(is_gone, self.state), self.state.sealer
+        seating = Seating(record.provider, self.backend, rules, gone, sealer)
         seated = seating.target(self.state.database, desired, record.id)
         target = capped(seated, observed, self.backend)
         return self._without_closed_accounts(target, observed)

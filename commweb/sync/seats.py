@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -23,9 +23,11 @@ from commweb.account_rows import (
     owners,
     proven_elsewhere,
 )
-from commweb.accounts import RETIRED, agreed, displace, former, retire
+from commweb.accounts import agreed, displace, former, retire
 from commweb.clocks import SLACK
 from commweb.database import Database
+from commweb.encryption import Sealer
+from commweb.erased import ERASED, erased
 from commweb.errors import Refused, Unreachable
 from commweb.host import Person
 from commweb.i18n import gettext as _
@@ -58,6 +60,7 @@ from commweb.sync.identity import (
     is_another_person,
     is_there,
     replaces_one_that_works,
+    still_good,
     waits,
 )
 from commweb.sync.known import Seat, Target
@@ -74,12 +77,14 @@ CHECKED_FOR = timedelta(days=1)
 @dataclass(frozen=True)
 class Seating:
     """Chooses and seats for the rooms of one provider (its id). ``is_gone`` asks the host whether
-    it no longer has a person, for the old id of somebody with the same external id."""
+    it no longer has a person, for the old id of somebody with the same external id. ``sealer``
+    opens the key by which accounts of erased people are known."""
 
     provider: str
     backend: Backend
     rules: Rules
     is_gone: Callable[[str], bool] = lambda _person_id: False
+    sealer: Sealer | None = None
 
     def target(
         self, database: Database, desired: DesiredRoom, room_id: int | None = None
@@ -140,7 +145,7 @@ class Seating:
         known = dict(records)
         adopted = []
         for key, (old, row) in former_ids.items():
-            if old.startswith(RETIRED) or learned.gone.get(old):
+            if row.retired_at is not None or learned.gone.get(old):
                 known[key] = row
                 adopted.append((key, old))
         knowledge = self._knowledge(connection, people, known, learned)
@@ -153,9 +158,7 @@ class Seating:
             replaced=replaced,
             without_server=[key for key in records if server and not records[key].server_name],
             doubtful=frozenset(self._doubtful(picks, knowledge)),
-            absent=frozenset(
-                old for old, _row in former_ids.values() if not old.startswith(RETIRED)
-            ),
+            absent=frozenset(old for old, row in former_ids.values() if row.retired_at is None),
             foreign=proven_elsewhere(connection, provider, room_id, server),
         )
         for key, person in people.items():
@@ -209,9 +212,13 @@ class Seating:
     ) -> tuple[dict[str, Choice], list[tuple[str, str]]]:
         """Everybody's choice, no account for two people: those with the better right come first.
         And who gets an account that somebody else had by a guess. ``adopted``: who is whom now."""
+        server = self.backend.server_name
 
-        def owned(ids: Iterable[str]) -> dict[str, Owner]:
-            found = owners(connection, self.provider, ids, self.backend.server_name)
+        def owned(ids: Collection[str]) -> dict[str, Owner]:
+            found = owners(connection, self.provider, ids, server)
+            if self.sealer is not None:
+                gone = erased(connection, self.sealer, self.provider, ids, server)
+                found |= {one: Owner(ERASED, CREATED) for one in gone - set(found)}
             return {
                 remote_id: replace(one, person_id=adopted.get(one.person_id, one.person_id))
                 for remote_id, one in found.items()
@@ -238,7 +245,7 @@ class Seating:
         self,
         known: Knowledge,
         used: dict[str, Owner],
-        owned: Callable[[Iterable[str]], dict[str, Owner]],
+        owned: Callable[[Collection[str]], dict[str, Owner]],
     ) -> str | None:
         """A name for a new account, which nobody has here."""
 
@@ -255,15 +262,8 @@ class Seating:
     def _choice(
         self, known: Knowledge, found: tuple[Candidate, ...], used: Mapping[str, Owner]
     ) -> Choice:
-        facts = facts_of(
-            known,
-            found,
-            used,
-            self.rules,
-            self.backend.own_id,
-            waiting=waits(known, self.rules),
-        )
-        return choose_account(facts)
+        waiting, own_id = waits(known, self.rules), self.backend.own_id
+        return choose_account(facts_of(known, found, used, self.rules, own_id, waiting=waiting))
 
     def _doubtful(self, picks: Mapping[str, Choice], knowledge: list[Knowledge]) -> Iterator[str]:
         """What the host names in place of an account that works; and accounts that had a person's
@@ -287,7 +287,7 @@ class Seating:
         if record and person.external_id and record.external_id != person.external_id:
             choices.external_ids[person.id] = person.external_id
         found = learned.found.get(record.remote_user_id) if record else None
-        if record and found and (record.origin == NAMED or _still_good(record, found)):
+        if record and found and (record.origin == NAMED or still_good(record, found)):
             choices.looked_again.append(person.id)
 
     def _row(
@@ -380,11 +380,6 @@ class Seating:
 def _shown(person: Person) -> str:
     """The name as far as databases and homeservers keep it."""
     return person.display_name[:LONGEST_NAME]
-
-
-def _still_good(record: AccountRecord, found: AccountFacts) -> bool:
-    """Whether a claim can go on being used."""
-    return record.origin == CLAIM and found.usable and not found.admin
 
 
 def _fresh(record: AccountRecord) -> bool:

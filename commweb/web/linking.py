@@ -9,6 +9,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from commweb import accounts, proofs
+from commweb.erased import erased
 from commweb.errors import ProviderError, ProviderStopped, RateLimited, Refused
 from commweb.i18n import gettext as _
 from commweb.i18n import ngettext
@@ -107,6 +108,7 @@ def _claim(visit: Visit, remote: str) -> str | None:
     server = server_of(visit)
     provider, person = visit.provider.id, visit.person.id
     with visit.state.database.write() as connection:
+        good = good and not erased(connection, visit.state.sealer, provider, [remote], server)
         good = good and accounts.link(
             connection, provider, person, remote, server=server, origin=accounts.CLAIM
         )

@@ -134,6 +134,45 @@ def test_an_account_of_the_persons_single_sign_on_is_theirs_under_any_name(
     assert told(homeserver, homeserver.user_id(other))["displayname"] == "By hand"
 
 
+def test_any_name_follows_the_person_until_they_choose_one_in_the_chat(
+    school: Site, homeserver: Homeserver, unique: str
+) -> None:
+    names = {
+        "long": "Ä" * 300,
+        "controls": "Tab\there\nand\x07there\x85",
+        "right": "\u202eright \u05d0\u05d1 to left\u2069",
+        "spaces": "  spaces  around  ",
+        "nul": "nul\x00inside",
+        "emoji": "👩\u200d🎓 Ada",
+        "same": f"{unique}-same",
+    }
+
+    def everybody(suffix: str) -> list[Member]:
+        return [
+            Member(Person(key, f"{unique}-{key}", name + suffix), Role.PARTICIPANT)
+            for key, name in names.items()
+        ]
+
+    found = synced(school, *everybody(""))
+    assert {key: state for key, (state, _account, _reason) in found.items()} == dict.fromkeys(
+        names, "in"
+    )
+    accounts = {key: str(account) for key, (_state, account, _reason) in found.items()}
+    first = {key: told(homeserver, account)["displayname"] for key, account in accounts.items()}
+    by_hand = accounts["emoji"]
+    homeserver.admin(
+        "PUT", f"/_synapse/admin/v2/users/{quote(by_hand, safe='')}", json={"displayname": "Mine"}
+    )
+    longer = [one for one in everybody(" II") if one.person.id != "long"]
+    long = Person("long", f"{unique}-long", "Short now")
+    synced(school, Member(long, Role.PARTICIPANT), *longer)
+    second = {key: told(homeserver, account)["displayname"] for key, account in accounts.items()}
+    assert second.pop("emoji") == "Mine"
+    assert second.pop("long") == "Short now"
+    assert first.pop("long") == "Ä" * 255
+    assert {key: name.endswith("II") for key, name in second.items()} == dict.fromkeys(second, True)
+
+
 def test_a_name_that_a_bridge_owns_becomes_another_one(
     make_homeserver: Callable[..., Homeserver],
     sign_in: Callable[[Homeserver], AdminSession],

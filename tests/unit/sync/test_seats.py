@@ -407,6 +407,14 @@ def test_an_external_id_given_twice_moves_no_account_while_the_first_person_is_t
     assert seat.remote_user_id == ("@ada:sim" if gone else "@eve:sim")
 
 
+def test_whoever_is_there_keeps_the_account_whatever_their_id_looks_like(school: Site) -> None:
+    seats(school, Person("retired:1", "ada", "Ada", external_id="x"))
+    looked_at(school, "retired:1", made=True)
+    seating = Seating(SIM, SimulatedBackend(SimulatedServer()), CREATE, lambda _id: False)
+    desired = room([Person("2", "eve", "Eve", external_id="x")])
+    assert seating.target(school.state.database, desired).seats[0].remote_user_id == "@eve:sim"
+
+
 def test_an_id_used_again_by_another_person_inherits_nothing(school: Site) -> None:
     seats(school, Person("7", "ada", "Ada"))
     looked_at(school, "7", made=True)

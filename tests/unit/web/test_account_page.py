@@ -16,6 +16,7 @@ from sqlalchemy import insert, select, update
 
 from commweb.accounts import account_of, link
 from commweb.encryption import Secret
+from commweb.erased import erase
 from commweb.errors import ProviderError, Refused, SignInNeeded, Unreachable
 from commweb.i18n import lazy_gettext
 from commweb.models import Account, AccountProof, CourseChoice, Event, MemberRow, RoomRow, now
@@ -606,6 +607,18 @@ def test_a_claim_is_refused_with_one_sentence_whatever_the_account_is(
     if what == "somebody's":
         with school.state.database.write() as connection:
             link(connection, "chat", "bob", MINE, origin="claim")
+    response = press(ada, "link", user_id=MINE)
+    assert beside(response, "user_id") == "This account cannot be linked without a code."
+    assert account(school) is None
+
+
+def test_the_account_of_somebody_who_was_erased_cannot_be_claimed(
+    school: Site, ada: Visitor, chat: ChatProvider
+) -> None:
+    configure(school, link_without_proof=True)
+    with school.state.database.write() as connection:
+        link(connection, "chat", "bob", MINE)
+        erase(connection, school.state.sealer, "bob")
     response = press(ada, "link", user_id=MINE)
     assert beside(response, "user_id") == "This account cannot be linked without a code."
     assert account(school) is None
