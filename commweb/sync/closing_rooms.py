@@ -21,6 +21,8 @@ from commweb.state import State, provider_scope
 __all__ = ["DELETE_ROOM", "INSIDE", "Consequences", "consequences_of"]
 
 INSIDE = ("adding", "in", "invited")
+MOST_NAMES = 5
+"""So many rooms are named in a sentence."""
 PLAIN_RULE = "remove_members"
 DELETE_ROOM = "delete_room"
 Row = Any
@@ -177,7 +179,9 @@ def _sentences(
 
 
 def _quoted(names: Sequence[str]) -> str:
-    return ", ".join(f"“{name}”" for name in names)
+    shown = ", ".join(f"“{name}”" for name in names[:MOST_NAMES])
+    more = len(names) - MOST_NAMES
+    return _("%(rooms)s and %(count)d more", rooms=shown, count=more) if more > 0 else shown
 
 
 def _button(count: int, *, deletes: bool) -> str:

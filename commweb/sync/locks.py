@@ -16,7 +16,7 @@ from sqlalchemy import or_, select
 
 from commweb import audit
 from commweb.account_locks import SETTING, LockRow, done, put_back, remember, rest, take
-from commweb.database import first_line
+from commweb.database import FAULTS, first_line
 from commweb.errors import AddressRefused, HostError, ProviderError, Refused
 from commweb.host import Person
 from commweb.models import Account, now
@@ -55,10 +55,21 @@ class Locks:
         for provider in providers:
             if time.monotonic() < self._again_at.get(provider.id, 0.0):
                 continue
-            while rows := self._taken(provider):
-                if not _Round(self._state, provider).run(rows):
-                    self._again_at[provider.id] = time.monotonic() + AFTER_A_FAULT_SECONDS
-                    break
+            try:
+                good = self._all(provider)
+            except FAULTS:
+                raise
+            except Exception:  # the rooms go on, whatever it is
+                log.exception("Locking accounts met a fault.")
+                good = False
+            if not good:
+                self._again_at[provider.id] = time.monotonic() + AFTER_A_FAULT_SECONDS
+
+    def _all(self, provider: Provider) -> bool:
+        while rows := self._taken(provider):
+            if not _Round(self._state, provider).run(rows):
+                return False
+        return True
 
     def _taken(self, provider: Provider) -> list[LockRow]:
         some = or_(Account.lock_asked, Account.lock_until.is_not(None))

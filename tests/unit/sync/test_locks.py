@@ -33,9 +33,9 @@ def provider(server: SimulatedServer) -> SimulatedProvider:
 
 
 @pytest.fixture
-def school(tmp_path: Path, provider: SimulatedProvider) -> Iterator[Site]:
+def school(tmp_path: Path, provider: SimulatedProvider, database_url: str) -> Iterator[Site]:
     """Ada teaches Bob and Cyd, and the setting is on."""
-    with switched_on(tmp_path, provider) as made:
+    with switched_on(tmp_path, provider, SQLALCHEMY_DATABASE_URI=database_url) as made:
         with made.state.database.write() as connection:
             connected = {"provider": "simulated", "state": "ok", "server_name": "sim"}
             connection.execute(insert(Connection).values(**connected, generation=1, set_at=now()))
@@ -245,6 +245,23 @@ def test_a_server_that_is_down_is_asked_again_and_what_was_sent_counts_as_ours(
     says(school, "bob", active=True)
     work(school)
     assert server.locked == set()
+
+
+def test_a_fault_of_locking_does_not_stop_the_rooms(
+    school: Site, server: SimulatedServer, provider: SimulatedProvider
+) -> None:
+    def broken(*_given: object) -> None:
+        raise RuntimeError("a bug")
+
+    provider.people = broken  # type: ignore[assignment]
+    school.campus.member_table["1"].append(student("dan"))
+    says(school, "bob", active=False)
+    with school.app.app_context():
+        school.comm.course_changed("1")
+        school.db.session.commit()
+    work(school)
+    assert inside(server) == {"@ada:sim", "@cyd:sim", "@dan:sim"}
+    assert row(school).lock_asked
 
 
 def test_a_definite_no_is_told_once_and_nothing_counts_as_locked(

@@ -54,9 +54,10 @@ def provider_of(server: Server) -> MatrixProvider:
 
 
 @pytest.fixture
-def school(tmp_path: Path, matrix: Server) -> Iterator[Site]:
+def school(tmp_path: Path, matrix: Server, database_url: str) -> Iterator[Site]:
     """Two rooms at rest on hs.example: three people, and three guests in the first."""
-    with switched_on(tmp_path, provider_of(matrix)) as made:
+    provider = provider_of(matrix)
+    with switched_on(tmp_path, provider, SQLALCHEMY_DATABASE_URI=database_url) as made:
         with made.app.app_context():
             made.comm.configure(
                 "matrix",

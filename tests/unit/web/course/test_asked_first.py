@@ -12,7 +12,9 @@ from sqlalchemy import Connection, event, insert, select, update
 from werkzeug.test import TestResponse
 
 from commweb.models import CourseChoice, MemberRow, RoomRow
+from commweb.providers.rooms import ObservedMember
 from commweb.settings import Setting
+from commweb.web.consequences import confirm_recorded, consequences
 from tests.unit.web.conftest import shown
 from tests.unit.web.course.conftest import Classroom
 
@@ -160,3 +162,51 @@ def test_a_room_on_a_server_that_is_not_connected_is_not_counted(
         connection.execute(update(RoomRow).values(wanted=False, server_name="old.example"))
     with classroom.school.app.app_context():
         assert classroom.school.comm.consequences("1") is None
+
+
+def test_many_rooms_are_counted_and_not_all_named(
+    classroom: Classroom, make_room: MakeRoom
+) -> None:
+    make_room()
+    with classroom.school.state.database.write() as connection:
+        for number in range(8):
+            row = {"course_id": "1", "group_id": f"g{number}", "provider": "simulated"}
+            row |= {"name": f"Group {number}", "remote_id": f"!g{number}"}
+            made = connection.execute(insert(RoomRow).values(**row).returning(RoomRow.id))
+            member = {"room_id": made.scalar_one(), "person_id": "bob", "state": "in"}
+            connection.execute(insert(MemberRow).values(**member))
+    with classroom.school.app.app_context():
+        follows = classroom.school.comm.consequences("1")
+    assert follows is not None
+    assert len(follows.rooms) == 9
+    assert follows.sentences[0].endswith("“Group 3” and 4 more.")
+
+
+@pytest.mark.parametrize("is_confirmed", [False, True])
+def test_guests_whose_removal_was_confirmed_are_not_held_by_the_guard(
+    classroom: Classroom, make_room: MakeRoom, is_confirmed: bool
+) -> None:
+    make_room()
+    state = classroom.school.state
+    (provider,) = [one for one in state.registry if one.id == "simulated"]
+    provider.settings = (Setting("remove_others", False),)
+    guests = [f"@guest{number}:sim" for number in range(12)]
+    for guest in guests:
+        classroom.room("Algebra").members[guest] = ObservedMember("join", by="@bob:sim")
+    classroom.changed()
+    values = {"remove_others": True}
+    with classroom.school.app.app_context():
+        follows = consequences(state, provider, values)
+        assert follows is not None
+        assert follows.button == "Remove 12 guests"
+        before = dict(state.values(provider).values)
+        if is_confirmed:
+            with state.database.write() as connection:
+                confirm_recorded(connection, provider, before, values, follows)
+        classroom.school.comm.configure("simulated", values)
+    classroom.changed()
+    left = classroom.inside("Algebra") & {guest[1:].partition(":")[0] for guest in guests}
+    assert len(left) == (0 if is_confirmed else 12)
+    with state.database.read() as connection:
+        status = connection.execute(select(RoomRow.status)).scalar_one()
+    assert status == ("ready" if is_confirmed else "held")
