@@ -156,17 +156,9 @@ def _undo(world: World) -> dict[str, str]:
 
 
 def _deletion(world: World) -> dict[str, str]:
-    return _confirming(world)
-
-
-def _group_deletion(world: World) -> dict[str, str]:
-    return _confirming(world, str(world.ids["group_id"]))
-
-
-def _confirming(world: World, group_id: str | None = None) -> dict[str, str]:
     """The key of what the page shows."""
     with world.app.app_context():
-        follows = comm.consequences(str(world.ids["course_id"]), group_id=group_id)
+        follows = comm.consequences(str(world.ids["course_id"]))
     return {"confirmed": follows.key} if follows else {}
 
 
@@ -252,7 +244,8 @@ TABLE = (
         TEACHERS_POST,
     ),
     Row("GET", f"{COURSE}/groups/<int:group_id>/delete", TEACHERS),
-    Row("POST", f"{COURSE}/groups/<int:group_id>/delete", TEACHERS_POST, typed=_group_deletion),
+    # Nobody is in the room of this group, so that nothing is asked.
+    Row("POST", f"{COURSE}/groups/<int:group_id>/delete", TEACHERS_POST),
     Row("GET", "/people", ADMINS),
     Row("POST", "/people", ADMINS_POST, typed=_person),
     Row("GET", "/people/<int:person_id>/edit", ADMINS),
