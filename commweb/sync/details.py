@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -28,7 +27,7 @@ class Details:
     ``read_only`` None: leave it alone; False: back to ``open_level``. ``invite_level`` and
     ``default_level`` None: leave them alone. ``record`` is what to store before the actions are
     done: what the observation confirmed, and what is on its way now. ``kept`` says in sentences
-    what was set by hand and stays, and to whom the room was opened in the chat.
+    what was set by hand and stays.
     """
 
     actions: tuple[Action, ...]
@@ -90,7 +89,6 @@ def details(
         _("Who may invite was changed in the chat."): inviting.kept,
     }
     said = tuple(sentence for sentence, is_kept in kept.items() if is_kept)
-    said += tuple(_opened(observed))
     return Details(
         tuple(actions),
         read_only,
@@ -100,17 +98,6 @@ def details(
         invite_level=inviting.sent,
         default_level=default_level,
     )
-
-
-def _opened(observed: ObservedRoom) -> Iterator[str]:
-    """To whom moderators opened the room in the chat, besides the course. A door that commweb
-    opened to fill the room is closed by it."""
-    if observed.join_rule == "public" and not observed.open_door:
-        yield _("Anybody can join the room. A moderator can close it in the chat.")
-    if observed.join_rule in ("restricted", "knock_restricted"):
-        yield _("Members of other rooms can join. A moderator can close the room in the chat.")
-    if observed.history_visibility == "world_readable":
-        yield _("Anybody can read the messages. A moderator can change that in the chat.")
 
 
 def _newborn(target: Target, applied: Applied, policy: Policy) -> Details:

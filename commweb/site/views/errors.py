@@ -11,7 +11,7 @@ from flask_babel import gettext, ngettext
 from flask_babel import lazy_gettext as _
 from flask_limiter.errors import RateLimitExceeded
 from flask_wtf.csrf import CSRFError, CSRFProtect
-from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from commweb.site import db
@@ -52,12 +52,13 @@ class WayOn:
 def register(app: Flask) -> None:
     """Draw every HTTP error as a page. 500 is drawn without asking the database."""
     app.register_error_handler(HTTPException, _page)
-    app.register_error_handler(StaleDataError, _changed_meanwhile)
+    for error in (ObjectDeletedError, StaleDataError):
+        app.register_error_handler(error, _changed_meanwhile)
 
 
-def _changed_meanwhile(_error: StaleDataError) -> ResponseReturnValue:
-    """What a form was about to change or delete is gone: it was sent twice at once, or somebody
-    else was faster. Nothing of it is stored."""
+def _changed_meanwhile(_error: Exception) -> ResponseReturnValue:
+    """What a request was about to change, delete or show is gone: a form was sent twice at once, or
+    somebody else was faster."""
     db.session.rollback()
     flash(gettext("Somebody changed this at the same time. Look at it, and try again."), "warning")
     return redirect(form_page() or url_for("courses.index"), 303)

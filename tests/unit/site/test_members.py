@@ -270,10 +270,11 @@ def test_the_session_holds_plain_text_only(school):
             assert type(text) is str
 
 
-def somebody_else_is_faster(school, *statements: str) -> None:
-    """The statements are done between what the next form's view reads and what it writes."""
+def somebody_else_is_faster(school, *statements: str, at: str = "before_flush") -> None:
+    """The statements are done between what the next form's view reads and what it writes, or just
+    after it wrote."""
 
-    @event.listens_for(db.session, "before_flush", once=True)
+    @event.listens_for(db.session, at, once=True)
     def at_the_same_time(*_args: object) -> None:
         with sqlite3.connect(school.app.instance_path + "/site.db") as connection:
             for statement in statements:
@@ -298,4 +299,15 @@ def test_a_form_whose_target_went_at_the_same_moment_is_no_fault_of_the_site(sch
     somebody_else_is_faster(school, f"DELETE FROM {gone}")
     answer = browser.post(f"/courses/1/{path.format(enrolment=enrolment, group=group)}", **edited)
     assert (answer.status_code, answer.headers["Location"].startswith("/courses/")) == (303, True)
+    assert "Somebody changed this at the same time." in browser.get("/courses/").text
+
+
+def test_a_group_that_goes_just_after_somebody_was_added_is_no_fault_of_the_site(school):
+    browser = school.browser("teacher1")
+    browser.post("/courses/1/groups", group_name="Red")
+    enrolment, group = school.enrolled("ALG1")["student1"], group_id(school, "Red")
+    gone = ('DELETE FROM "group_member"', 'DELETE FROM "course_group"')
+    somebody_else_is_faster(school, *gone, at="after_commit")
+    answer = browser.post("/courses/1/groups/members", member=str(enrolment), group=str(group))
+    assert answer.status_code == 303
     assert "Somebody changed this at the same time." in browser.get("/courses/").text

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from commweb.providers.rooms import Picture, SetPicture
 from commweb.sync.details import details
 from commweb.sync.known import Applied, Intended, Policy, Target
@@ -123,31 +121,3 @@ def test_a_room_about_to_be_made_may_have_been_made_with_what_was_intended_befor
     assert (again.record.name, again.record.topic) == ("Algebra", "Numbers")
     assert again.record.intended == Intended("Algebra", "Numbers", read_only=False, invite_level=0)
     assert (again.actions, again.read_only) == ((), None)
-
-
-@pytest.mark.parametrize(
-    ("room", "told"),
-    [
-        ({"join_rule": "public"}, "Anybody can join the room."),
-        ({"join_rule": "restricted"}, "Members of other rooms can join."),
-        ({"join_rule": "knock_restricted"}, "Members of other rooms can join."),
-        ({"history_visibility": "world_readable"}, "Anybody can read the messages."),
-    ],
-)
-def test_it_is_said_to_whom_a_moderator_opened_the_room(room: dict[str, str], told: str) -> None:
-    found = details(wanted(), LAST, observed(picture_uri="mxc://0", **room), Policy())
-    assert [sentence for sentence in found.kept if sentence.startswith(told)] != []
-
-
-@pytest.mark.parametrize(
-    "room",
-    [
-        {"join_rule": "invite"},
-        {"join_rule": "private"},
-        {"join_rule": "knock"},
-        {"join_rule": "public", "open_door": True},
-        {"history_visibility": "shared"},
-    ],
-)
-def test_a_room_that_is_closed_or_being_filled_is_not_said_to_be_open(room: dict[str, Any]) -> None:
-    assert details(wanted(), LAST, observed(picture_uri="mxc://0", **room), Policy()).kept == ()
