@@ -31,6 +31,7 @@ from commweb.providers.rooms import (
     SetTopic,
 )
 from commweb.sync.apply import MOST_FAULTS, key_of
+from commweb.sync.choose_account import EXTERNAL_ID
 from commweb.sync.known import Policy, Target
 from commweb.sync.leases import Lease
 from tests.simulated import INVITED, JOINED, SimulatedBackend, SimulatedServer
@@ -341,3 +342,39 @@ def test_an_old_account_goes_only_once_its_person_is_inside(state: str) -> None:
     bench.room.members["@old:sim"] = JOINED
     bench.do(Remove("", "@old:sim", "@old:sim", after="ada"))
     assert bench.room.is_in("@old:sim") is (state == "failing")
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_an_account_that_the_single_sign_on_opens_is_used_unless_somebody_has_proven_it(
+    free: bool,
+) -> None:
+    bench = Bench()
+    asked: list[tuple[str, str, str]] = []
+    bench.ledger.takes = lambda *given: asked.append(given) or free  # type: ignore[method-assign, assignment, func-returns-value]
+    said = "Their single sign-on opens @sso:sim: the next sync uses it."
+    opened = AccountFacts("@sso:sim", False, said, existed=True, origin=EXTERNAL_ID)
+    bench.backend.facts = [opened, AccountFacts("@ada:sim", made=True)]
+    action = EnsureAccount("ada", "@ada:sim", "Ada", "sso-1")
+    bench.do(action)
+    assert asked == [("ada", "@sso:sim", "sim")]
+    again = [] if free else [[replace(action, external_id=None)]]
+    assert bench.backend.named("ensure_account") == [[action], *again]
+    words = "The single sign-on of Ada already opens another account than @ada:sim."
+    assert bench.ledger.notes == (() if free else (words,))
+    assert bench.ledger.undone_keys == (("person:ada",) if free else ())
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        AccountFacts("@ada:sim", existed=True, origin=EXTERNAL_ID),
+        AccountFacts("@other:sim", existed=True, origin="created"),
+    ],
+    ids=["the one that was meant", "found otherwise"],
+)
+def test_any_other_account_is_taken_from_nobody(facts: AccountFacts) -> None:
+    bench = Bench()
+    bench.backend.facts = [facts]
+    bench.do(EnsureAccount("ada", "@ada:sim", "Ada", "sso-1"))
+    assert len(bench.backend.named("ensure_account")) == 1
+    assert bench.ledger.notes == ()
