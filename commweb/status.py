@@ -154,11 +154,14 @@ def _things(undone: Sequence[str]) -> list[str]:
     }
     people = sum(key.startswith("person:") for key in undone)
     accounts = sum(key.startswith("account:") for key in undone)
+    rooms = sum(key.startswith("chain:") for key in undone)
     told = [words.get(key, key) for key in undone if ":" not in key]
     if people:
         told.append(ngettext("%(count)d person", "%(count)d people", people))
     if accounts:
         told.append(ngettext("%(count)d account", "%(count)d accounts", accounts))
+    if rooms:
+        told.append(ngettext("%(count)d earlier room", "%(count)d earlier rooms", rooms))
     return told
 
 

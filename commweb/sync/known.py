@@ -26,8 +26,9 @@ class Seat:
 
     ``remote_user_id`` None: the person has no account (yet); ``reason`` says why.
     ``account``: new (not created yet), stale (look again before joining), renamed (its display
-    name is not the person's), known, or unusable (with ``reason``). ``by_invitation``: nobody can
-    put the account into a room, the person has to accept. ``make``, ``rename`` and the rest: see
+    name is not the person's), known, unusable or unasked (nobody knows now), both with ``reason``.
+    ``by_invitation``: nobody can put the account into a room, the person has to accept. ``make``,
+    ``rename`` and the rest: see
     `EnsureAccount`.
     """
 

@@ -15,12 +15,11 @@ from typing import Any
 from sqlalchemy import select
 
 from commweb.account_locks import SETTING
-from commweb.errors import AddressRefused, Refused
 from commweb.host import Role
 from commweb.i18n import gettext as _
 from commweb.models import RoomRow, now
 from commweb.providers.base import Backend
-from commweb.providers.rooms import Action, EnsureAccount, ObservedRoom, Remove, RoomRef
+from commweb.providers.rooms import Action, ObservedRoom, Remove, RoomRef
 from commweb.state import State
 from commweb.sync.desired import DesiredRoom
 from commweb.sync.details import Details, details
@@ -31,6 +30,7 @@ from commweb.sync.identity import capped, level_map, rules_of
 from commweb.sync.known import Applied, Policy, Target
 from commweb.sync.leases import Lease
 from commweb.sync.plan import Birth, follows, plan
+from commweb.sync.questions import Questions
 from commweb.sync.reading import Read, is_gone, read_course
 from commweb.sync.records import RoomRecord, applied, left_since, read_room
 from commweb.sync.seats import Seating
@@ -52,6 +52,7 @@ class Look:
     ``hold``: what of the plan waits for a person; ``actions`` are without it. ``blocked``: why
     nothing can be done to the room now. ``chain``: the rooms that it replaced, by upgrades.
     ``locking``: the accounts of suspended people are locked.
+    ``undone``: what could not be asked, by the keys of ``commweb_room.undone``, and why.
     """
 
     record: RoomRecord
@@ -66,6 +67,7 @@ class Look:
     chain: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     locking: bool = False
+    undone: tuple[tuple[str, str], ...] = ()
 
 
 def look(state: State, room_id: int, backend: Backend, lease: Lease | None = None) -> Look | None:
@@ -79,7 +81,8 @@ def look(state: State, room_id: int, backend: Backend, lease: Lease | None = Non
         if record is None:
             return None
         last = applied(connection, record)
-    return _Looking(state, backend, lease, record, last, _values(state, record.provider)).look()
+    values = _values(state, record.provider)
+    return _Looking(state, backend, lease, record, last, values, Questions(backend)).look()
 
 
 @dataclass
@@ -92,6 +95,7 @@ class _Looking:
     record: RoomRecord
     last: Applied
     values: Mapping[str, Any]
+    questions: Questions
 
     def look(self) -> Look:
         read = self._read()
@@ -245,21 +249,13 @@ class _Looking:
             # admin asks it to.
             if went and not stays_out and (not gone or asked < DEPARTURES_ASKED):
                 asked += 1 if gone else 0
-                reason = self._account_problem(seat.person_id, remote)
-                if reason:
-                    seat = replace(seat, account="unusable", reason=reason)  # noqa: PLW2901
+                facts = self.questions.account(remote, seat.person_id)
+                unasked = f"person:{seat.person_id}" in self.questions.undone
+                if not facts.usable:
+                    account = "unasked" if unasked else "unusable"
+                    seat = replace(seat, account=account, reason=facts.reason)  # noqa: PLW2901
             seats.append(seat)
         return replace(target, seats=tuple(seats))
-
-    def _account_problem(self, person_id: str, remote_user_id: str) -> str | None:
-        question = EnsureAccount(
-            person_id, remote_user_id, "", known=True, make=False, rename=False, theirs=True
-        )
-        try:
-            facts = self.backend.ensure_account(question)
-        except (Refused, AddressRefused) as error:
-            return error.sentence
-        return None if facts.usable else facts.reason
 
     def _planned(
         self,
@@ -291,6 +287,7 @@ class _Looking:
             record, target, last, observed, people, kept, hold, found,
             chain=chain, problems=tuple(getattr(read, "problems", ())),
             locking=bool(self.values.get(SETTING)),
+            undone=tuple(self.questions.undone.items()),
         )  # fmt: skip
 
     def _course_gone(self, read: Read) -> str:
@@ -336,7 +333,7 @@ class _Looking:
         found: list[Action] = []
         for remote_id in chain:
             ref = RoomRef(self.record.course_id, self.record.made_for_group, "", remote_id)
-            older = self.backend.observe(ref)
+            older = self.questions.replaced(ref)
             if older is None or not (older.own_in_room and older.own_can_manage):
                 continue
             found += [

@@ -101,6 +101,8 @@ class _Running:
             hands.do(action)
         for person_id, reason in _who_cannot_be_removed(seen):
             progress.undone(f"person:{person_id}", reason)
+        for key, reason in seen.undone:
+            progress.undone(key, reason)
         hands.clean_up()
 
     def _write_attempt_down(self) -> None:

@@ -28,12 +28,12 @@ from commweb.clocks import SLACK
 from commweb.database import Database
 from commweb.encryption import Sealer
 from commweb.erased import ERASED, erased
-from commweb.errors import Refused, Unreachable
+from commweb.errors import Unreachable
 from commweb.host import Person
 from commweb.i18n import gettext as _
 from commweb.models import now
 from commweb.providers.base import Backend
-from commweb.providers.rooms import AccountFacts, EnsureAccount
+from commweb.providers.rooms import AccountFacts
 from commweb.servers import require_connected
 from commweb.sync.account_choices import Choices, Learned
 from commweb.sync.choose_account import (
@@ -65,6 +65,7 @@ from commweb.sync.identity import (
 )
 from commweb.sync.known import Seat, Target
 from commweb.sync.marking import forget_choices
+from commweb.sync.questions import Questions
 
 __all__ = ["CHECKED_FOR", "Seating"]
 
@@ -91,11 +92,11 @@ class Seating:
     ) -> Target:
         """Everybody's seat; what is new is stored first. Asks the server about accounts that
         would replace one that works. Raises `ProviderError`."""
-        learned = Learned()
+        learned, questions = Learned(), Questions(self.backend)
         for _attempt in range(TRIES):
             with database.read() as connection:
                 choices = self.choose(connection, desired, learned, room_id)
-            if self._learns(choices, learned):
+            if self._learns(choices, learned, questions):
                 continue
             if not choices.new:
                 return self.seat(None, desired, choices)
@@ -106,21 +107,13 @@ class Seating:
                 continue  # another room took the same new name; look again
         raise Unreachable(_("The members' accounts are being created elsewhere; trying again."))
 
-    def _learns(self, choices: Choices, learned: Learned) -> bool:
+    def _learns(self, choices: Choices, learned: Learned, questions: Questions) -> bool:
         """Ask what has to be known first; whether anything was asked."""
         doubtful = sorted(choices.doubtful - set(learned.found))
         absent = sorted(choices.absent - set(learned.gone))
-        learned.found.update({one: self._look_at(one) for one in doubtful})
+        learned.found.update({one: questions.account(one) for one in doubtful})
         learned.gone.update({one: self.is_gone(one) for one in absent})
         return bool(doubtful or absent)
-
-    def _look_at(self, remote_id: str) -> AccountFacts:
-        """Nothing is created or changed by it."""
-        action = EnsureAccount("", remote_id, "", known=True, make=False, rename=False, theirs=True)
-        try:
-            return self.backend.ensure_account(action)
-        except Refused as error:
-            return AccountFacts(remote_id, usable=False, reason=error.sentence)
 
     def choose(
         self,

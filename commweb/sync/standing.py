@@ -283,6 +283,9 @@ def _membership(
         state, reason = "in", seat.reason
     elif membership == "ban" or _is_banned(seat.person_id, view):
         state, reason = "banned", _("Banned in the chat by a moderator.")
+    elif seat.account == "unasked":
+        # They went, or their account was closed: until that is known they are not put back.
+        state, reason = record.state if record and gone else "failing", seat.reason
     elif seat.account == "unusable":
         state, reason = "failing", seat.reason or _("The account cannot be used.")
     elif gone == "left" and membership != "knock":

@@ -237,6 +237,10 @@ class Worker:
         backend.before_request = lease.require
         try:
             run(self._state, lease, backend, self._stop)
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # a provider may leave, or raise as greenlets do
+            raise RuntimeError(f"The provider raised {type(error).__name__}.") from error
         finally:
             backend.before_request = None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from commweb import CourseImage
+from commweb import CourseImage, Member, Role
 from commweb.errors import (
     ProviderError,
     ProviderStopped,
@@ -20,6 +20,7 @@ from commweb.errors import (
     UserLimitReached,
 )
 from commweb.models import now
+from commweb.providers.rooms import ObservedMember
 from commweb.sync.patience import LONGEST_RETRY_SECONDS, retry_seconds
 from tests.simulated import SimulatedBackend, SimulatedProvider, SimulatedServer
 from tests.sites import Site, person, student, switched_on, teacher
@@ -41,6 +42,10 @@ class Troubled(SimulatedBackend):
         if error is not None:
             self.server.calls.append(f"{name}!")
             raise error
+
+    def observe(self, room: Any) -> Any:
+        self._raise("observe", room)
+        return super().observe(room)
 
     def join(self, room: Any, action: Any) -> None:
         self._raise("join", action)
@@ -330,3 +335,88 @@ def test_the_room_itself_is_waited_for(course: Course, provider: TroubledProvide
     course.enrol(teacher("ada"), student("ben"), student("cyd"))
     assert course.states["cyd"] == "adding"
     assert course.row.reason == "The acting account is not in the room."
+
+
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[2]])
+def test_an_account_that_cannot_be_asked_about_holds_up_nobody(
+    course: Course, provider: TroubledProvider, fault: Trouble
+) -> None:
+    """Ben went, and nobody knows whether his account was closed."""
+    course.enrol(teacher("ada"), student("ben"), student("cyd"))
+    course.room.members["@ben:sim"] = ObservedMember("leave", by_self=True, by="@ben:sim")
+    provider.trouble["ensure_account"] = lambda action: (
+        fault(action) if action.remote_user_id == "@ben:sim" else None
+    )
+    course.enrol(teacher("ada"), student("ben"), student("dan"))
+    assert course.inside == {"ada", "dan"}
+    assert course.states["cyd"] == "removed"
+    assert course.row.undone == ["person:ben"]
+    provider.trouble.clear()
+    course.time_passes(61)
+    course.work()
+    assert course.states["ben"] == "left"
+    assert course.row.undone == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_account_that_the_site_names_and_that_cannot_be_asked_about_waits(
+    course: Course, provider: TroubledProvider, fault: Trouble
+) -> None:
+    """Ben goes on with the account that works."""
+    course.enrol(teacher("ada"), student("ben"), student("cyd"))
+    provider.trouble["ensure_account"] = lambda action: (
+        fault(action) if action.remote_user_id == "@other:sim" else None
+    )
+    named = Member(person("ben", accounts={"simulated": "@other:sim"}), Role.PARTICIPANT)
+    course.enrol(teacher("ada"), named, student("dan"))
+    assert course.inside == {"ada", "ben", "dan"}
+    course.server.accounts["@other:sim"] = "Ben"
+    provider.trouble.clear()
+    course.sync()
+    assert course.inside == {"ada", "other", "dan"}
+
+
+def test_a_server_that_stopped_answering_says_nothing_about_accounts(
+    course: Course, provider: TroubledProvider, server: SimulatedServer
+) -> None:
+    course.enrol(teacher("ada"), student("ben"))
+    course.room.members["@ben:sim"] = ObservedMember("leave", by_self=True, by="@ben:sim")
+    provider.trouble["ensure_account"] = unreachable
+    server.answering = False
+    course.enrol(teacher("ada"), student("ben"))
+    assert course.states["ben"] == "in"
+    assert course.row.undone == []
+    assert course.row.synced_revision < course.row.revision
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_replaced_room_that_cannot_be_shown_does_not_hold_up_the_one_in_use(
+    course: Course, provider: TroubledProvider, server: SimulatedServer, fault: Trouble
+) -> None:
+    course.enrol(teacher("ada"), student("ben"), student("cyd"))
+    old = server.new_id()
+    server.rooms[old] = replace(course.room, id=old, members=dict(course.room.members))
+    course.set(chain=[old])
+    provider.trouble["observe"] = lambda room: fault(room) if room.remote_id == old else None
+    course.enrol(teacher("ada"), student("ben"), student("dan"))
+    assert course.inside == {"ada", "ben", "dan"}
+    assert course.row.undone == [f"chain:{old}"]
+    assert server.rooms[old].is_in("@cyd:sim")
+    provider.trouble.clear()
+    course.time_passes(61)
+    course.work()
+    assert not server.rooms[old].is_in("@cyd:sim")
+    assert course.row.undone == []
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), Elapsed()])
+def test_a_provider_that_leaves_costs_one_room_and_not_the_worker(
+    course: Course, provider: TroubledProvider, error: BaseException
+) -> None:
+    provider.trouble["join"] = lambda _action: error  # type: ignore[assignment,return-value]
+    course.enrol(teacher("ada"), student("dan"))
+    assert course.row.reason == "Unexpected error. See the worker log."
+    assert course.row.lease is None
+    provider.trouble.clear()
+    course.sync()
+    assert course.inside == {"ada", "dan"}
