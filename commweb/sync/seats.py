@@ -33,7 +33,6 @@ from commweb.host import Person
 from commweb.i18n import gettext as _
 from commweb.models import now
 from commweb.providers.base import Backend
-from commweb.providers.rooms import AccountFacts
 from commweb.servers import require_connected
 from commweb.sync.account_choices import Choices, Learned
 from commweb.sync.choose_account import (
