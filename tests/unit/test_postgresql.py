@@ -25,6 +25,7 @@ from commweb.encryption import Secret
 from commweb.errors import StaleSettings
 from commweb.models import Account, Base, Connection, Event, MemberRow, RoomRow, now
 from commweb.places import look_again, look_at_all
+from commweb.proofs import may_ask, may_try_password
 from commweb.providers import Registry
 from commweb.providers.rooms import AccountFacts, EnsureAccount
 from commweb.rekey import rekey
@@ -308,3 +309,30 @@ def test_of_many_rooms_that_are_gone_at_one_moment_three_are_created_anew(
     with ThreadPoolExecutor(8) as many:
         holds = list(many.map(decide, ids))
     assert sum(hold is None for hold in holds) == 3
+
+
+def test_tries_that_come_at_once_are_counted_one_by_one(
+    school: Site, pool: ThreadPoolExecutor
+) -> None:
+    together = threading.Barrier(8)
+
+    def try_password(_number: int) -> bool:
+        together.wait(timeout=30)
+        with school.state.database.write() as connection:
+            return may_try_password(connection, SIM, "ada")
+
+    assert sum(pool.map(try_password, range(8))) == 5
+
+
+def test_codes_that_are_asked_for_at_once_are_counted_one_by_one(
+    school: Site, pool: ThreadPoolExecutor
+) -> None:
+    together = threading.Barrier(8)
+
+    def ask(number: int) -> bool:
+        together.wait(timeout=30)
+        who = {"provider": SIM, "person_id": f"p{number}", "remote_id": "@ada:sim"}
+        with school.state.database.write() as connection:
+            return may_ask(connection, "a key", address=f"192.0.2.{number}", **who)
+
+    assert sum(pool.map(ask, range(8))) == 5

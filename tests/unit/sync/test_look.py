@@ -125,6 +125,8 @@ def test_a_room_that_another_course_has_is_not_taken_over(course: Course) -> Non
     with course.site.state.database.read() as connection:
         rows = connection.execute(RoomRow.__table__.select().order_by(RoomRow.id)).all()
     assert [(row.course_id, row.remote_id) for row in rows] == [("1", "!sim1"), ("2", "!newer")]
+    assert (rows[0].status, rows[0].held_kind) == ("held", "upgraded")
+    assert not new.is_in("@ben:sim")
 
 
 def test_who_leaves_later_leaves_every_room_of_the_chain(course: Course) -> None:
