@@ -30,6 +30,9 @@ def differences(session: Session, homeserver: Homeserver) -> list[str]:
     for course_id, room_id in rooms.items():
         if course_id not in known and room_id and eyes.room(room_id).inside(bot):
             found.append(f"course {course_id} is gone and its room still has people")
+    asking = select(RoomRow.course_id, RoomRow.held_kind).where(RoomRow.status == "held")
+    for course_id, kind in session.execute(asking):
+        found.append(f"the room of course {course_id} asks: {kind}")
     return found + _strays(eyes, {room for room in rooms.values() if room})
 
 

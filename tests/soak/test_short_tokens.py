@@ -25,8 +25,7 @@ def test_nothing_is_lost_with_thirty_second_tokens(tmp_path: Path) -> None:
                 soak.one_change()
             changes += 1
             time.sleep(soak.random.uniform(0.2, 1.5))
-        quiet = soak.wait_until_quiet(300)
-        differences = soak.differences()
+        quiet, differences = soak.wait_until_equal(300)
         with soak.app.app_context():
             state = comm.connection_state("matrix")
         print(f"{changes} changes, {soak.made} courses made, quiet after {quiet:.1f} s")

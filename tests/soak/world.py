@@ -291,17 +291,17 @@ class World:
             self.wait_until_quiet(seconds, last_looks=False)
         differences = self.differences()
         if differences:
+            self.confirm_held()
             self.wait_until_quiet(seconds)
             differences = self.differences()
         return time.monotonic() - started, differences
 
     def confirm_held(self) -> int:
-        """A course that exchanged everybody while nothing could be done waits for an
-        administrator, who confirms it; how many rooms that were."""
+        """A course that exchanged most of its people within a day waits for an administrator, who
+        confirms it; how many rooms that were. Rooms that wait for anything else are differences."""
         with self.app.app_context():
-            held = list(
-                db.session.scalars(select(RoomRow.course_id).where(RoomRow.status == "held"))
-            )
+            people = (RoomRow.status == "held", RoomRow.held_kind == "removals")
+            held = list(db.session.scalars(select(RoomRow.course_id).where(*people)))
             with state_of(self.app).database.write() as connection:
                 confirm_courses(connection, held)
             for course_id in held:
