@@ -31,7 +31,7 @@ pytestmark = pytest.mark.xdist_group("browser-school")
 PAGE = "/account"
 NAME = "My Matrix account"
 USER_ID = "Matrix user ID"
-CONSENT = "Ask people before an account is made for them"
+CONSENT = "Ask people before an account is created for them"
 PASSWORD = "Let people set a chat password"
 NO_PROOF = "Let people link an account without proof"
 
