@@ -183,8 +183,8 @@ def test_failing_courses_are_not_asked_for_again_after_every_room(
     create(school, *(f"good{number}" for number in range(20)))
     work(school)
     assert all(row[0] == "ready" for row in rows(school, RoomRow.status))
-    # Once, and on a slow machine once more after a rest; but not after each of the 20 rooms.
-    assert {asked.count(course_id) for course_id in failing} <= {1, 2, 3}
+    # Once, and on a slow machine again after each rest; but not after each of the 20 rooms.
+    assert max(asked.count(course_id) for course_id in failing) < 10
 
 
 def test_a_new_report_of_a_failing_course_brings_it_forward_but_not_at_once(
