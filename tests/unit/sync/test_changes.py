@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError, StatementError
 
 from commweb import Group
-from commweb.models import Change, CourseChoice, FoldRow, RoomRow
+from commweb.models import Change, CourseChoice, FoldRow, RoomRow, now
 from commweb.sync.changes import fold
 from commweb.sync.choices import store_choice
 from tests.simulated import SimulatedProvider, SimulatedServer
@@ -224,3 +225,20 @@ def test_a_stop_is_heeded_before_anything_and_between_courses(school: Site) -> N
     assert fold(school.state, lambda: next(said)) == 1
     assert len(rows(school, RoomRow.id)) == 1
     assert fold(school.state) == 1
+
+
+def test_a_failing_course_of_which_something_new_is_reported_does_not_rest_for_long(
+    school: Site,
+) -> None:
+    create(school, "1")
+    school.campus.broken = True
+    fold(school.state)
+    write(school, update(FoldRow).values(retry_at=now() + timedelta(minutes=50)))
+    assert fold(school.state) == 0
+    ((rests,),) = rows(school, FoldRow.retry_at)
+    assert rests > now() + timedelta(minutes=40), "nothing new"
+    report(school, "course_changed", "1")
+    assert fold(school.state) == 0
+    ((rests,),) = rows(school, FoldRow.retry_at)
+    assert rests <= now() + timedelta(seconds=5), "soon, and not at once"
+    assert rows(school, FoldRow.failures) == [(1,)]
