@@ -26,6 +26,7 @@ GONE = [
     calls.ALIAS,
     calls.DELETE_ALIAS,
     calls.ROOM_STATE,
+    calls.ROOM_MEMBERS,
     calls.ROOM_DETAILS,
     calls.STATE,
     calls.ADMIN_JOIN,

@@ -260,13 +260,15 @@ def test_every_method_of_the_client_asks_what_the_table_knows(name: str) -> None
         "Secret": Secret("word"),
         "bytes": b"x",
         "int": 1,
+        "bool": True,
     }
     needed = [
         one for one in inspect.signature(method).parameters.values() if one.default is one.empty
     ]
-    arguments = [example.get(str(one.annotation), f"!{one.name}:hs") for one in needed]
+    values = {one: example.get(str(one.annotation), f"!{one.name}:hs") for one in needed}
+    named = {one.name: value for one, value in values.items() if one.kind is one.KEYWORD_ONLY}
     with pytest.raises(KeyboardInterrupt):
-        method(*arguments)
+        method(*(value for one, value in values.items() if one.name not in named), **named)
     (asked,) = seen
     assert calls.call_of(*asked) in every_call()
 
