@@ -7,6 +7,7 @@ person's name may be anybody's. A server administrator's account is never change
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from commweb.errors import Refused
@@ -92,9 +93,20 @@ class Accounts:
             return self._not_created(action, error)
         if not user.made:
             # Somebody was faster, between the look and the write.
-            return self._there(action, user)
+            facts = self._there(action, user)
+            if facts.origin in (NAMED, REFUSED):
+                self._put_back(user)
+            return facts
         note = self._link(action, user)
         return AccountFacts(name, made=True, display_name=action.display_name, note=note)
+
+    def _put_back(self, user: User) -> None:
+        """The name that an account has which is as new as this one: the look before the write found
+        nothing there."""
+        if user.admin:
+            return
+        with suppress(Refused):
+            self.client.put_user(user.user_id, _plain(user))
 
     def _not_created(self, action: EnsureAccount, error: Refused) -> AccountFacts:
         name = action.remote_user_id
@@ -160,8 +172,7 @@ class Accounts:
     def _renamed(self, action: EnsureAccount, user: User, facts: AccountFacts) -> AccountFacts:
         """With the person's display name, unless somebody gave the account another one."""
         name, now = action.display_name, user.display_name
-        plain = user.user_id[1:].partition(":")[0]  # what Synapse calls an account without a name
-        untouched = not now or now in (plain, action.last_name)
+        untouched = not now or now in (_plain(user), action.last_name)
         if action.rename and untouched and now != name and not user.admin:
             try:
                 self.client.put_user(user.user_id, name)
@@ -190,6 +201,11 @@ class Accounts:
             )
             return str(text)
         return ""
+
+
+def _plain(user: User) -> str:
+    """What Synapse calls an account that nobody gave a name."""
+    return user.user_id[1:].partition(":")[0]
 
 
 def local_only(name: str) -> str:

@@ -194,6 +194,8 @@ def test_somebody_who_was_faster_keeps_the_account(http: Http, backend: Backend)
     http.on("PUT", USER, user(creation_ts=int(time.time()), last_seen_ts=1), 200)
     facts = backend.ensure_account(account(intended_at_seconds=time.time()))
     assert (facts.usable, facts.made, facts.origin) == (False, False, "named")
+    created, put_back = written(http)
+    assert (created["displayname"], put_back["displayname"]) == ("Anna", "anna")
 
 
 def test_the_same_external_id_makes_an_account_theirs(http: Http, school: Backend) -> None:
