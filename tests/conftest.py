@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import database_url, postgres, postgres_url
 
@@ -20,6 +21,10 @@ _UNIT = Path(__file__).parent / "unit"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A slow machine is no fault of the code that is tried.
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("untimed", deadline=None, suppress_health_check=slow)
+    settings.load_profile("untimed")
     config.addinivalue_line(
         "markers", "local_server: this unit test talks to a server it starts on loopback"
     )
